@@ -1,0 +1,81 @@
+//! The ring buffer to the daemon and the counters beside it.
+//!
+//! In: one call of [`report`] for each link message. Out: a record in `EVENTS`,
+//! or one more in `LOST`. Whatever happens, `SEEN = SUBMITTED + LOST` holds once
+//! the call returns: nothing is dropped without being counted.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{PerCpuArray, RingBuf};
+use portsyncd_common::{LinkRecord, counter, malformed};
+
+/// Records on their way to the daemon, which sets the size at load
+/// (`ring_buffer_kb`); this is the size without it, in bytes.
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// What became of the messages, by `portsyncd_common::counter`.
+#[map]
+static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
+
+/// Counts one message and, if the ring has room, submits the record that `fill`
+/// makes of it. `fill` is given a record that is zero but for its timestamp.
+#[inline(always)]
+pub(crate) fn report(fill: impl FnOnce(&mut LinkRecord)) {
+    count(counter::SEEN);
+    let Some(mut entry) = EVENTS.reserve::<LinkRecord>(0) else {
+        count(counter::LOST);
+        return;
+    };
+    let record = entry.write(LinkRecord {
+        // SAFETY: the helper has no preconditions.
+        timestamp_ns: unsafe { bpf_ktime_get_ns() },
+        ..LinkRecord::default()
+    });
+    fill(record);
+    let readable = record.malformed == malformed::NOT;
+    entry.submit(0);
+    count(counter::SUBMITTED);
+    if !readable {
+        count(counter::MALFORMED);
+    }
+}
+
+/// Adds one to a counter on this CPU.
+#[inline(always)]
+fn count(index: u32) {
+    if let Some(slot) = COUNTERS.get_ptr_mut(index) {
+        // SAFETY: the slot is eight aligned bytes that live as long as the map,
+        // and nothing but this function writes to them.
+        unsafe { add_one(slot) };
+    }
+}
+
+/// Adds one atomically, although the slot is this CPU's own: a socket filter may
+/// be preempted by another task, or by a softirq whose message runs the same
+/// filter (a bridge's timers), and a torn increment would break the accounting.
+///
+/// # Safety
+/// `slot` is aligned and valid for reads and writes.
+#[inline(always)]
+unsafe fn add_one(slot: *mut u64) {
+    // core has no `AtomicU64::fetch_add` for this target, which has no
+    // compare-and-swap before kernel 5.12; BPF_XADD is there in every kernel.
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: touches the eight bytes of `slot` and nothing else.
+    unsafe {
+        core::arch::asm!(
+            "lock *(u64 *)({slot} + 0) += {one}",
+            slot = in(reg) slot,
+            one = in(reg) 1_u64,
+            options(nostack),
+        );
+    }
+    // Only for lints, which run for the host.
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        use core::sync::atomic::{AtomicU64, Ordering};
+        AtomicU64::from_ptr(slot).fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,133 @@
+//! The daemon's life: what is opened in which order, and how it ends.
+//!
+//! Here the parts are put together; none of them knows another. The road itself
+//! is [`road`]; beside it stand the databases' [`Follower`] and, later, what
+//! serves operators.
+
+mod notify;
+mod port_log;
+mod reload;
+mod resync;
+mod road;
+mod signals;
+mod tally;
+mod watchdog;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tracing::{error, info};
+
+use crate::cli;
+use crate::config::{Config, ExistingNetdevs};
+use crate::db::address::DbAddresses;
+use crate::db::{Follower, StateWriter};
+use crate::exit::Exit;
+use crate::link::netns::Netns;
+use crate::link::{self, LinkError};
+use crate::logging::{FollowedLevel, LogHandle};
+use crate::table::{NameFilter, PortTable};
+
+use reload::Reloader;
+use road::{Road, RoadParts};
+use signals::Signals;
+
+/// Events of the databases that may wait for the road.
+const DB_EVENTS_AHEAD: usize = 64;
+/// Requests of the road that may wait for the databases; questions beyond it are
+/// asked again with the netdev's next message.
+const DB_REQUESTS_AHEAD: usize = 1024;
+
+/// Runs the daemon in the foreground until a signal, or an error, ends it.
+#[must_use]
+pub fn run(config: Config, config_file: Option<PathBuf>, log: LogHandle) -> Exit {
+    let addresses = match DbAddresses::resolve(&config.database) {
+        Ok(addresses) => Arc::new(addresses),
+        Err(error) => {
+            error!(%error, "configuration refused");
+            return Exit::Usage;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "cannot start the runtime");
+            return Exit::Software;
+        }
+    };
+    let ended = runtime.block_on(live(config, config_file, addresses, log));
+    // A dump may sit in the kernel's queue for RTNL; nobody needs its end.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            let exit = if error.is_forbidden() {
+                Exit::NoPermission
+            } else {
+                Exit::Unavailable
+            };
+            error!(%error, exit = exit.code(), "stopping: {}", exit.meaning());
+            exit
+        }
+    }
+}
+
+async fn live(
+    config: Config,
+    config_file: Option<PathBuf>,
+    addresses: Arc<DbAddresses>,
+    log: LogHandle,
+) -> Result<(), LinkError> {
+    let signals = Signals::new().map_err(|source| LinkError::Poll {
+        what: "signals",
+        source,
+    })?;
+    let netns = Arc::new(Netns::open(
+        config.link.netns.as_deref().unwrap_or_default(),
+    )?);
+    let choice = link::choose(&config.link, &netns)?;
+    info!(
+        version = cli::VERSION,
+        source = choice.source.as_str(),
+        reason = choice.reason,
+        state_db = %addresses.state,
+        "portsyncd started"
+    );
+
+    let database = &config.database;
+    let (events, db_events) = mpsc::channel(DB_EVENTS_AHEAD);
+    let (db_requests, requests) = mpsc::channel(DB_REQUESTS_AHEAD);
+    let follower = Follower::new(
+        Arc::clone(&addresses),
+        database.connection_timeout,
+        database.retry_interval,
+        events,
+        requests,
+        FollowedLevel::new(log),
+    );
+    let writer = StateWriter::new(
+        Arc::new(addresses.state.clone()),
+        database.state_table_alias.as_deref(),
+        database.connection_timeout,
+        database.retry_interval,
+    );
+    tokio::spawn(follower.run());
+    Road::new(RoadParts {
+        source: choice.source,
+        netns,
+        table: PortTable::new(NameFilter::new(config.link.extra_ports.clone())),
+        writer,
+        db_events,
+        db_requests,
+        // What existed before may only be judged once the databases have said
+        // whether this start is cold.
+        watch_at_once: config.link.existing_netdevs == ExistingNetdevs::Adopt,
+        reloader: Reloader::new(config, config_file),
+    })
+    .run(signals)
+    .await
+}

@@ -1,0 +1,105 @@
+//! The road's first half: link events and dumps into the port table.
+
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::{Road, RoadParts, Search};
+use crate::daemon::resync::Reason;
+use crate::link::dump::DumpPart;
+use crate::link::{self, LinkError, LossReason};
+use crate::table::{DumpEnd, Verdict};
+
+/// Before a dump's part is taken, at most this many drains: a storm that never
+/// ends must not keep the dump waiting.
+const DRAINS_BEFORE_DUMP_PART: u32 = 8;
+
+impl Road {
+    /// Takes what the link source has.
+    pub(super) fn drain(&mut self) -> Result<(), LinkError> {
+        let RoadParts { source, table, .. } = &mut self.parts;
+        let drained = match source.drain(|record| {
+            table.link_message(record);
+        }) {
+            Ok(drained) => drained,
+            Err(error) => return self.reopen(&error),
+        };
+        self.more = drained.more;
+        self.tally.link_messages += drained.records;
+        if let Some((reason, count)) = drained.lost {
+            self.lost(reason, count);
+        }
+        Ok(())
+    }
+
+    /// The source broke: a new one takes its place, a dump tells what was missed.
+    fn reopen(&mut self, error: &LinkError) -> Result<(), LinkError> {
+        warn!(%error, "link source broke, opening a new one");
+        let parts = &mut self.parts;
+        let choice = link::choose(&parts.reloader.config().link, &parts.netns)?;
+        parts.source = choice.source;
+        self.resync.request(Reason::Loss, Instant::now());
+        Ok(())
+    }
+
+    fn lost(&mut self, reason: LossReason, count: u64) {
+        self.tally.lost(reason, count);
+        self.resync.request(Reason::Loss, Instant::now());
+        let verdict = self.loss_log.allow(std::time::Instant::now());
+        if verdict.log {
+            warn!(
+                reason = reason.as_str(),
+                count, "link messages lost: a dump reconciles"
+            );
+        }
+    }
+
+    pub(super) fn dumped(&mut self, part: Option<DumpPart>) -> Result<(), LinkError> {
+        match part {
+            Some(DumpPart::Begin(now_ns)) => self.parts.table.dump_begin(now_ns),
+            Some(DumpPart::Netdevs(netdevs)) => {
+                // What happened before this part was filled in is older than it.
+                for _ in 0..DRAINS_BEFORE_DUMP_PART {
+                    self.drain()?;
+                    if !self.more {
+                        break;
+                    }
+                }
+                for netdev in &netdevs {
+                    let verdict = self.parts.table.dump_entry(netdev);
+                    self.tally.malformed += u64::from(verdict == Verdict::Malformed);
+                }
+                self.tally.dump_entries += netdevs.len() as u64;
+            }
+            Some(DumpPart::End { interrupted }) => {
+                self.drain()?;
+                self.dump_ended(!interrupted);
+            }
+            Some(DumpPart::Failed(error)) => {
+                warn!(%error, "dump failed, repeating");
+                self.dump_ended(false);
+            }
+            None => self.dump_ended(false),
+        }
+        Ok(())
+    }
+
+    fn dump_ended(&mut self, complete: bool) {
+        self.dump = None;
+        self.resync.ended(complete, Instant::now());
+        if !complete {
+            self.parts.table.dump_end(DumpEnd::Partial);
+            self.tally.partial_dumps += 1;
+            return;
+        }
+        self.parts.table.dump_end(DumpEnd::Complete);
+        self.tally.resyncs += 1;
+        self.port_log.quiet();
+        if !std::mem::replace(&mut self.eoiu, true) {
+            let totals = self.parts.table.totals();
+            debug!(?totals, "initial dump complete");
+        }
+        if self.search == Search::AfterDump {
+            self.search = Search::Due;
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The road: kernel → link source → port table → database writer → Redis.
+//!
+//! One loop owns all five and does each step the moment it can: nothing on the
+//! way waits for a timer, a lock or another thread. Dumps, the databases'
+//! [`Follower`](crate::db::Follower) and signals come in from beside it.
+
+mod databases;
+mod kernel;
+mod stop;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::{debug, error, info, warn};
+
+use super::notify;
+use super::port_log::PortLog;
+use super::reload::Reloader;
+use super::resync::{Reason, Resync};
+use super::signals::{Asked, Signals};
+use super::tally::Tally;
+use super::watchdog::Watchdog;
+use crate::clock::monotonic_ns;
+use crate::db::{DbEvent, DbRequest, StateWriter};
+use crate::link::dump::{self, DumpPart};
+use crate::link::netns::Netns;
+use crate::link::{self, LinkError, LinkSource};
+use crate::logging::budget::{Budget, per_second};
+use crate::table::{InitStage, PortTable};
+
+/// READY is not held back for longer: a switch without Redis still boots.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// When nothing has to be done by any time.
+const FAR: Duration = Duration::from_hours(1);
+
+/// What the road is made of.
+pub(super) struct RoadParts {
+    pub(super) source: LinkSource,
+    pub(super) netns: Arc<Netns>,
+    pub(super) table: PortTable,
+    pub(super) writer: StateWriter,
+    pub(super) db_events: mpsc::Receiver<DbEvent>,
+    pub(super) db_requests: mpsc::Sender<DbRequest>,
+    pub(super) watch_at_once: bool,
+    pub(super) reloader: Reloader,
+}
+
+/// The road. See the module's documentation.
+pub(super) struct Road {
+    parts: RoadParts,
+    resync: Resync,
+    dump: Option<mpsc::Receiver<DumpPart>>,
+    tally: Tally,
+    port_log: PortLog,
+    loss_log: Budget,
+    watchdog: Watchdog,
+    started: Instant,
+    /// Link events are taken; before that they wait in the kernel.
+    watching: bool,
+    /// The source has more than one drain's worth.
+    more: bool,
+    /// A dump has ended complete.
+    eoiu: bool,
+    /// STATE_DB's rows have to be compared with the netdevs, after a dump.
+    search: Search,
+    queue: Queue,
+    said: Said,
+}
+
+/// What others have been told once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    /// systemd: READY.
+    ready: bool,
+    /// The log: STATE_DB is away.
+    away: bool,
+    /// STATE_DB: what the table knew when it first answered.
+    connected: bool,
+}
+
+/// The search for stale rows of STATE_DB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Search {
+    /// None is due.
+    Idle,
+    /// The next complete dump is followed by one.
+    AfterDump,
+    /// Ask as soon as STATE_DB is there.
+    Due,
+}
+
+/// What became of the changes that wait for Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    /// They wait; `performance.max_event_queue` bounds them.
+    Bounded,
+    /// They were too many and were dropped.
+    Dropped,
+    /// Every port is being written: one change per port is no overflow.
+    Republishing,
+}
+
+impl Road {
+    pub(super) fn new(parts: RoadParts) -> Self {
+        let now = Instant::now();
+        Self {
+            resync: Resync::new(parts.reloader.config().link.resync_interval),
+            dump: None,
+            tally: Tally::default(),
+            port_log: PortLog::new(),
+            loss_log: Budget::new(per_second(1)),
+            watchdog: Watchdog::new(&parts.reloader.config().health, now),
+            started: now,
+            watching: false,
+            more: false,
+            eoiu: false,
+            search: Search::AfterDump,
+            queue: Queue::Republishing,
+            said: Said::default(),
+            parts,
+        }
+    }
+
+    /// Runs until a signal asks to stop.
+    pub(super) async fn run(mut self, mut signals: Signals) -> Result<(), LinkError> {
+        if self.parts.watch_at_once {
+            self.watch();
+        }
+        notify::status("waiting for the databases and the first dump");
+        let timer = sleep_until(Instant::now() + FAR);
+        tokio::pin!(timer);
+        loop {
+            self.turn();
+            self.arm(&mut timer);
+            let parts = &mut self.parts;
+            let (watching, more) = (self.watching, self.more);
+            tokio::select! {
+                readable = async {
+                    if more { Ok(()) } else { parts.source.readable().await }
+                }, if watching => {
+                    readable?;
+                    self.drain()?;
+                }
+                event = parts.writer.next() => self.written(event),
+                part = next_part(&mut self.dump) => self.dumped(part)?,
+                event = parts.db_events.recv() => match event {
+                    Some(event) => self.database(event),
+                    None => return Err(LinkError::Poll {
+                        what: "databases",
+                        source: std::io::Error::other("their task ended"),
+                    }),
+                },
+                asked = signals.next() => match asked {
+                    Asked::Stop => break,
+                    Asked::Reload => self.reload(),
+                },
+                () = &mut timer => {}
+            }
+        }
+        self.stop().await
+    }
+
+    /// Starts taking link events, and the first dump.
+    fn watch(&mut self) {
+        self.watching = true;
+        self.resync.request(Reason::Start, Instant::now());
+    }
+
+    /// Everything that follows from whatever happened last.
+    fn turn(&mut self) {
+        self.flush();
+        self.bound_queue();
+        self.ask_databases();
+        let now = Instant::now();
+        if let Some(reason) = self.resync.start_due(now) {
+            debug!(reason = reason.as_str(), "dump started");
+            self.dump = Some(dump::start(Arc::clone(&self.parts.netns)));
+        }
+        self.tell_ready(now);
+        self.watchdog.alive(now);
+    }
+
+    /// Hands changes to the writer: at once while nothing is under way, else
+    /// they share the next write, but wait no longer than the batch timeout.
+    fn flush(&mut self) {
+        let RoadParts { table, writer, .. } = &mut self.parts;
+        if table.waiting() == 0 || !writer.is_open() {
+            return;
+        }
+        if writer.in_flight() > 0 && !self.overdue() {
+            return;
+        }
+        self.submit();
+    }
+
+    fn submit(&mut self) {
+        let RoadParts { table, writer, .. } = &mut self.parts;
+        let mut changes = writer.spare();
+        table.take_changes(&mut changes);
+        self.port_log.changes(&changes);
+        if self.queue == Queue::Republishing {
+            self.queue = Queue::Bounded;
+        }
+        if let Err(changes) = writer.submit(changes) {
+            table.failed(&changes);
+        }
+    }
+
+    fn overdue(&self) -> bool {
+        let timeout = self.parts.reloader.config().performance.batch_timeout;
+        let waited = self
+            .parts
+            .table
+            .waiting_since_ns()
+            .map(|since| monotonic_ns().saturating_sub(since));
+        waited.is_some_and(|waited| u128::from(waited) >= timeout.as_nanos())
+    }
+
+    /// Keeps the queue within `performance.max_event_queue`.
+    fn bound_queue(&mut self) {
+        let bound = self
+            .parts
+            .reloader
+            .config()
+            .performance
+            .max_event_queue
+            .get();
+        let RoadParts { table, writer, .. } = &mut self.parts;
+        match self.queue {
+            Queue::Bounded if table.waiting() > bound => {
+                warn!(
+                    waiting = table.waiting(),
+                    bound,
+                    "too many changes wait for STATE_DB: everything is republished once it answers"
+                );
+                table.drop_changes();
+                self.queue = Queue::Dropped;
+            }
+            Queue::Dropped if writer.is_open() && writer.in_flight() == 0 => self.republish(),
+            _ => {}
+        }
+    }
+
+    /// Writes every row again, and looks for stale ones after a dump.
+    fn republish(&mut self) {
+        self.parts.table.republish_all(monotonic_ns());
+        self.queue = Queue::Republishing;
+        self.search = Search::AfterDump;
+        self.resync.request(Reason::Reconnect, Instant::now());
+    }
+
+    fn ask_databases(&mut self) {
+        let RoadParts {
+            table,
+            writer,
+            db_requests,
+            ..
+        } = &mut self.parts;
+        for name in table.take_questions() {
+            // A full channel drops it; the netdev's next message asks again.
+            let _ = db_requests.try_send(DbRequest::IsPort(name));
+        }
+        if self.search == Search::Due
+            && writer.is_open()
+            && db_requests.try_send(DbRequest::SearchRows).is_ok()
+        {
+            self.search = Search::Idle;
+        }
+        if table.init_stage().0 == InitStage::Due
+            && let Ok(permit) = db_requests.try_reserve()
+            && table.take_port_init_due()
+        {
+            permit.send(DbRequest::PortInitDone);
+        }
+        let old = table.take_set_down();
+        if !old.is_empty() {
+            self.set_down(&old);
+        }
+    }
+
+    fn set_down(&self, old: &[u32]) {
+        match self.parts.netns.run(|| link::set_down(old)) {
+            Ok(refused) => info!(
+                netdevs = old.len(),
+                refused, "netdevs of before this cold start set down and ignored"
+            ),
+            Err(error) => error!(%error, "netdevs of before this cold start stay up"),
+        }
+    }
+
+    fn tell_ready(&mut self, now: Instant) {
+        if self.said.ready {
+            return;
+        }
+        let RoadParts { table, writer, .. } = &self.parts;
+        let synchronised = self.eoiu
+            && table.init_stage().0 != InitStage::AwaitsConfig
+            && writer.is_open()
+            && writer.in_flight() == 0
+            && table.waiting() == 0;
+        if synchronised {
+            self.said.ready = true;
+            notify::ready("in step");
+        } else if now >= self.started + READY_WITHIN {
+            self.said.ready = true;
+            notify::ready("running, but not yet in step: see the log");
+        }
+    }
+
+    /// Sets the one timer to whatever is due first.
+    fn arm(&self, timer: &mut Pin<&mut Sleep>) {
+        let now = Instant::now();
+        let waits = self.parts.writer.is_open() && self.parts.table.waiting() > 0;
+        let batch = waits.then(|| {
+            let since = self.parts.table.waiting_since_ns().unwrap_or_default();
+            let waited = Duration::from_nanos(monotonic_ns().saturating_sub(since));
+            now + self
+                .parts
+                .reloader
+                .config()
+                .performance
+                .batch_timeout
+                .saturating_sub(waited)
+        });
+        let ready = (!self.said.ready).then_some(self.started + READY_WITHIN);
+        let due = [
+            self.resync.deadline(),
+            batch,
+            ready,
+            self.watchdog.deadline(),
+        ];
+        let next = due.into_iter().flatten().min().unwrap_or(now + FAR);
+        if timer.deadline() != next {
+            timer.as_mut().reset(next);
+        }
+    }
+
+    fn reload(&mut self) {
+        notify::reloading();
+        let reloader = &mut self.parts.reloader;
+        reloader.reload();
+        let interval = reloader.config().link.resync_interval;
+        self.resync.set_interval(interval, Instant::now());
+        if self.said.ready {
+            notify::ready("in step");
+        }
+    }
+}
+
+/// The running dump's next part; waits for ever while none runs.
+async fn next_part(dump: &mut Option<mpsc::Receiver<DumpPart>>) -> Option<DumpPart> {
+    match dump {
+        Some(parts) => parts.recv().await,
+        None => std::future::pending().await,
+    }
+}

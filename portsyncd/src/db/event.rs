@@ -1,0 +1,59 @@
+//! What the databases tell the road, and what the road asks of them.
+
+use portsyncd_common::IfName;
+
+use super::warm_restart::StartKind;
+
+/// From the databases to the road.
+#[derive(Debug)]
+pub enum DbEvent {
+    /// Once: what the databases say of this start.
+    Boot(Boot),
+    /// CONFIG_DB was read whole.
+    Configured(Vec<IfName>),
+    /// Once, after the first [`Configured`](Self::Configured).
+    Awaited {
+        /// These have to show up before PortInitDone.
+        ports: Vec<IfName>,
+        /// [`ConfigPushed`](Self::ConfigPushed) comes first: a cold start.
+        push: bool,
+    },
+    /// CONFIG_DB has this port now.
+    Set(IfName),
+    /// CONFIG_DB has this port no longer.
+    Deleted(IfName),
+    /// APPL_DB has this port.
+    InApplDb(IfName),
+    /// Once, on a cold start: APPL_DB took every row and PortConfigDone.
+    ConfigPushed {
+        /// PortConfigDone's `count`.
+        count: usize,
+    },
+    /// Once: APPL_DB took PortInitDone.
+    PortInitDone,
+    /// The rows of STATE_DB that a portsyncd wrote.
+    StateRows(Vec<IfName>),
+}
+
+/// What decides how the daemon starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// Cold or warm.
+    pub start: StartKind,
+    /// `switch_type` is "dpu": a cold start keeps existing netdevs.
+    pub dpu: bool,
+}
+
+/// From the road to the databases.
+#[derive(Clone, Copy, Debug)]
+pub enum DbRequest {
+    /// Is this name a port? Answered by [`DbEvent::Set`] or
+    /// [`DbEvent::InApplDb`], or not at all.
+    IsPort(IfName),
+    /// Read CONFIG_DB whole again.
+    Reread,
+    /// Send PortInitDone.
+    PortInitDone,
+    /// Search STATE_DB for rows of an earlier daemon's.
+    SearchRows,
+}

@@ -1,0 +1,413 @@
+//! The daemon's talk with the databases apart from the hot path.
+//!
+//! Owns the connections to CONFIG_DB and APPL_DB, and what has to be done there
+//! exactly once over however many connections it takes: accounting for the start,
+//! pushing the configuration, PortConfigDone, PortInitDone. Requests of the road
+//! flow in, [`DbEvent`]s flow out. It never writes a port's row of STATE_DB.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use portsyncd_common::IfName;
+use redis::Msg;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
+
+use super::address::{DbAddress, DbAddresses};
+use super::appl_db::Producer;
+use super::backoff::Backoff;
+use super::config_db::{self, ConfigRow};
+use super::keyspace::{self, Channels, Touched};
+use super::warm_restart::{self, StartKind};
+use super::{Boot, DbError, DbEvent, DbRequest, connect, keys, logger_row, state_rows};
+use crate::logging::FollowedLevel;
+
+/// Follows the databases. See the module's documentation.
+#[derive(Debug)]
+pub struct Follower {
+    addresses: Arc<DbAddresses>,
+    timeout: Duration,
+    backoff: Backoff,
+    events: mpsc::Sender<DbEvent>,
+    requests: mpsc::Receiver<DbRequest>,
+    level: FollowedLevel,
+    channels: Channels,
+    producer: Producer,
+    progress: Progress,
+}
+
+/// What is done and what is owed, whichever connection it takes.
+#[derive(Debug, Default)]
+struct Progress {
+    boot: Option<Boot>,
+    /// PortInitDone's ports were named.
+    awaited: bool,
+    /// Rows that APPL_DB does not have yet.
+    push: Option<Vec<ConfigRow>>,
+    requested: Requested,
+    said: Said,
+}
+
+/// What the road asked for and has not got yet.
+#[derive(Debug, Default)]
+struct Requested {
+    port_init_done: bool,
+    search: bool,
+    reread: bool,
+    is_port: BTreeSet<IfName>,
+}
+
+/// What the log has said.
+#[derive(Debug, Default)]
+struct Said {
+    /// How CONFIG_DB is followed.
+    keyspace: bool,
+    /// That the databases are away.
+    away: bool,
+}
+
+/// The connections of one session.
+struct Session {
+    config_db: MultiplexedConnection,
+    appl_db: MultiplexedConnection,
+}
+
+/// The road is gone: nobody needs the databases any more.
+struct RoadGone;
+
+enum SessionEnd {
+    RoadGone,
+    Broken(DbError),
+}
+
+impl From<DbError> for SessionEnd {
+    fn from(error: DbError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<RoadGone> for SessionEnd {
+    fn from(_: RoadGone) -> Self {
+        Self::RoadGone
+    }
+}
+
+impl Follower {
+    /// `timeout` bounds connecting and each answer, `longest_pause` the pause
+    /// between attempts.
+    #[must_use]
+    pub fn new(
+        addresses: Arc<DbAddresses>,
+        timeout: Duration,
+        longest_pause: Duration,
+        events: mpsc::Sender<DbEvent>,
+        requests: mpsc::Receiver<DbRequest>,
+        level: FollowedLevel,
+    ) -> Self {
+        Self {
+            channels: Channels::new(&addresses.config),
+            producer: Producer::new(&addresses.appl),
+            backoff: Backoff::new(longest_pause),
+            addresses,
+            timeout,
+            events,
+            requests,
+            level,
+            progress: Progress::default(),
+        }
+    }
+
+    /// Follows the databases until the road is gone.
+    pub async fn run(mut self) {
+        loop {
+            match self.session().await {
+                SessionEnd::RoadGone => return,
+                SessionEnd::Broken(error) => {
+                    if !std::mem::replace(&mut self.progress.said.away, true) {
+                        warn!(
+                            config_db = %self.addresses.config,
+                            appl_db = %self.addresses.appl,
+                            %error,
+                            "configuration databases unreachable, retrying"
+                        );
+                    }
+                }
+            }
+            if self.pause().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits before the next attempt, noting requests meanwhile.
+    async fn pause(&mut self) -> Result<(), RoadGone> {
+        let until = Instant::now() + self.backoff.pause();
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return Ok(()),
+                request = self.requests.recv() => self.progress.requested.note(request.ok_or(RoadGone)?),
+            }
+        }
+    }
+
+    async fn session(&mut self) -> SessionEnd {
+        let within = self.timeout;
+        let addresses = Arc::clone(&self.addresses);
+        let connected = tokio::try_join!(
+            connect::multiplexed(&addresses.config, within),
+            connect::multiplexed(&addresses.appl, within),
+            connect::subscriber(&addresses.config, within),
+        );
+        let (config_db, appl_db, mut subscriber) = match connected {
+            Ok(connected) => connected,
+            Err(error) => return SessionEnd::Broken(error),
+        };
+        let mut session = Session { config_db, appl_db };
+        if let Err(error) = self.channels.subscribe(&mut subscriber).await {
+            return SessionEnd::Broken(error);
+        }
+        let events = subscriber.into_on_message();
+        match self.start(&mut session).await {
+            Ok(()) => self.follow(&mut session, events).await,
+            Err(end) => end,
+        }
+    }
+
+    /// Everything that a new connection begins with.
+    async fn start(&mut self, session: &mut Session) -> Result<(), SessionEnd> {
+        let separator = self.addresses.config.separator();
+        let boot = match self.progress.boot {
+            Some(boot) => boot,
+            None => self.boot(session).await?,
+        };
+        self.read_config(session, boot).await?;
+        let level = logger_row::ensure(&mut session.config_db, separator).await?;
+        self.level.follow(level.as_deref());
+        self.say_how_followed(session).await;
+        self.settle_debts(session).await?;
+        self.backoff.reset();
+        if std::mem::take(&mut self.progress.said.away) {
+            info!(config_db = %self.addresses.config, "configuration databases reachable again");
+        }
+        Ok(())
+    }
+
+    async fn boot(&mut self, session: &mut Session) -> Result<Boot, SessionEnd> {
+        let (table, key) = keys::METADATA_ROW;
+        let switch_type: Option<Vec<u8>> = redis::cmd("HGET")
+            .arg(keys::row(table, self.addresses.config.separator(), key))
+            .arg("switch_type")
+            .query_async(&mut session.config_db)
+            .await
+            .map_err(DbError::redis("HGET of switch_type"))?;
+        let mut state_db = connect::multiplexed(&self.addresses.state, self.timeout).await?;
+        let start = warm_restart::account(&mut state_db, self.addresses.state.separator()).await?;
+        let boot = Boot {
+            start,
+            dpu: switch_type.as_deref() == Some(b"dpu"),
+        };
+        self.progress.boot = Some(boot);
+        self.send(DbEvent::Boot(boot)).await?;
+        Ok(boot)
+    }
+
+    async fn read_config(&mut self, session: &mut Session, boot: Boot) -> Result<(), SessionEnd> {
+        let separator = self.addresses.config.separator();
+        let names = config_db::read_names(&mut session.config_db, separator).await?;
+        self.send(DbEvent::Configured(names.clone())).await?;
+        self.progress.requested.reread = false;
+        if self.progress.awaited {
+            return Ok(());
+        }
+        let awaited = match boot.start {
+            StartKind::Warm => names,
+            StartKind::Cold => {
+                let rows = config_db::read_rows(&mut session.config_db, separator, &names).await?;
+                let names: Vec<IfName> = rows.iter().map(|row| row.name).collect();
+                let ready = self
+                    .producer
+                    .administered(&mut session.appl_db, &names)
+                    .await?;
+                self.progress.push = Some(rows);
+                let awaited = names.into_iter().zip(ready).filter(|(_, ready)| !ready);
+                awaited.map(|(name, _)| name).collect()
+            }
+        };
+        self.progress.awaited = true;
+        let push = boot.start == StartKind::Cold;
+        self.send(DbEvent::Awaited {
+            ports: awaited,
+            push,
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn say_how_followed(&mut self, session: &mut Session) {
+        if std::mem::replace(&mut self.progress.said.keyspace, true) {
+            return;
+        }
+        match keyspace::events_enabled(&mut session.config_db).await {
+            Some(true) => info!("CONFIG_DB is followed by keyspace events"),
+            Some(false) => warn!(
+                "Redis publishes no keyspace events: a port added to CONFIG_DB is noticed when its \
+                 netdev shows up or at the next resync; set notify-keyspace-events AKE"
+            ),
+            None => warn!(
+                "Redis does not tell whether it publishes keyspace events; without them a port \
+                 added to CONFIG_DB is noticed when its netdev shows up or at the next resync"
+            ),
+        }
+    }
+
+    async fn follow(
+        &mut self,
+        session: &mut Session,
+        mut events: impl Stream<Item = Msg> + Unpin,
+    ) -> SessionEnd {
+        loop {
+            let worked = tokio::select! {
+                event = events.next() => match event {
+                    Some(event) => {
+                        let touched = self.channels.fold(&event, &mut events);
+                        self.touched(session, touched).await
+                    }
+                    None => return SessionEnd::Broken(DbError::Closed),
+                },
+                request = self.requests.recv() => match request {
+                    Some(request) => {
+                        self.progress.requested.note(request);
+                        while let Ok(request) = self.requests.try_recv() {
+                            self.progress.requested.note(request);
+                        }
+                        self.settle_debts(session).await
+                    }
+                    None => return SessionEnd::RoadGone,
+                },
+            };
+            if let Err(end) = worked {
+                return end;
+            }
+        }
+    }
+
+    async fn touched(&mut self, session: &mut Session, touched: Touched) -> Result<(), SessionEnd> {
+        let config = &self.addresses.config;
+        if touched.logger {
+            let level = logger_row::read(&mut session.config_db, config.separator()).await?;
+            self.level.follow(level.as_deref());
+        }
+        let names: Vec<IfName> = touched.ports.into_iter().collect();
+        let keys = config_keys(config, &names);
+        let there = exist(&mut session.config_db, &keys).await?;
+        for (name, there) in names.into_iter().zip(there) {
+            self.send(if there {
+                DbEvent::Set(name)
+            } else {
+                DbEvent::Deleted(name)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Does what is owed: the push, the signals, the road's questions.
+    async fn settle_debts(&mut self, session: &mut Session) -> Result<(), SessionEnd> {
+        if let Some(rows) = &self.progress.push {
+            let count = rows.len();
+            self.producer
+                .push_config(&mut session.appl_db, rows)
+                .await?;
+            self.progress.push = None;
+            self.send(DbEvent::ConfigPushed { count }).await?;
+        }
+        if self.progress.requested.port_init_done {
+            self.producer
+                .send_port_init_done(&mut session.appl_db)
+                .await?;
+            self.progress.requested.port_init_done = false;
+            self.send(DbEvent::PortInitDone).await?;
+        }
+        if self.progress.requested.search {
+            let mut state_db = connect::multiplexed(&self.addresses.state, self.timeout).await?;
+            let rows = state_rows::search(&mut state_db, self.addresses.state.separator()).await?;
+            self.progress.requested.search = false;
+            self.send(DbEvent::StateRows(rows)).await?;
+        }
+        if self.progress.requested.reread
+            && let Some(boot) = self.progress.boot
+        {
+            self.read_config(session, boot).await?;
+        }
+        self.answer_questions(session).await
+    }
+
+    async fn answer_questions(&mut self, session: &mut Session) -> Result<(), SessionEnd> {
+        let asked: Vec<IfName> = std::mem::take(&mut self.progress.requested.is_port)
+            .into_iter()
+            .collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let config_rows = config_keys(&self.addresses.config, &asked);
+        let appl_rows: Vec<_> = asked.iter().map(|name| self.producer.row(*name)).collect();
+        let (in_config, in_appl) = tokio::try_join!(
+            exist(&mut session.config_db, &config_rows),
+            exist(&mut session.appl_db, &appl_rows),
+        )?;
+        for (name, (in_config, in_appl)) in
+            asked.into_iter().zip(in_config.into_iter().zip(in_appl))
+        {
+            if in_config {
+                self.send(DbEvent::Set(name)).await?;
+            } else if in_appl {
+                self.send(DbEvent::InApplDb(name)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, event: DbEvent) -> Result<(), RoadGone> {
+        self.events.send(event).await.map_err(|_| RoadGone)
+    }
+}
+
+impl Requested {
+    fn note(&mut self, request: DbRequest) {
+        match request {
+            DbRequest::IsPort(name) => {
+                self.is_port.insert(name);
+            }
+            DbRequest::Reread => self.reread = true,
+            DbRequest::PortInitDone => self.port_init_done = true,
+            DbRequest::SearchRows => self.search = true,
+        }
+    }
+}
+
+fn config_keys(address: &DbAddress, names: &[IfName]) -> Vec<Vec<u8>> {
+    let prefix = keys::row(keys::CONFIG_PORT_TABLE, address.separator(), "");
+    let key = |name: &IfName| [prefix.as_bytes(), name.as_bytes()].concat();
+    names.iter().map(key).collect()
+}
+
+/// Which of the keys exist.
+async fn exist(
+    connection: &mut MultiplexedConnection,
+    keys: &[Vec<u8>],
+) -> Result<Vec<bool>, DbError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut ask = redis::Pipeline::with_capacity(keys.len());
+    for key in keys {
+        ask.cmd("EXISTS").arg(key);
+    }
+    ask.query_async(connection)
+        .await
+        .map_err(DbError::redis("EXISTS"))
+}

@@ -1,0 +1,389 @@
+//! The database writer: changes in, acknowledged rows of STATE_DB out.
+//!
+//! Owns the connection to STATE_DB, the batches that are under way on it, and
+//! reconnecting. It never decides what to write, never drops a change silently
+//! (each comes back as acknowledged or failed) and never waits: the road hands
+//! it a batch and goes on.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use super::DbError;
+use super::address::DbAddress;
+use super::backoff::Backoff;
+use super::resp::{Answer, take_answer};
+use super::state_row::RowEncoder;
+use super::stream::DbStream;
+use crate::table::Change;
+
+/// What happened on the way to STATE_DB.
+#[derive(Debug)]
+pub enum WriterEvent {
+    /// Connected, for the first time or again.
+    Connected,
+    /// The connection broke, or could not be made; a next attempt follows by
+    /// itself. The changes may or may not have been written.
+    Disconnected(DbError, Vec<Change>),
+    /// Redis acknowledged a batch.
+    Acked(Vec<Change>),
+    /// A key holds something that is not a hash. The row is to be deleted and
+    /// written again.
+    WrongType(Vec<Change>),
+}
+
+/// Writes rows of STATE_DB.
+pub struct StateWriter {
+    address: Arc<DbAddress>,
+    encoder: RowEncoder,
+    timeout: Duration,
+    backoff: Backoff,
+    phase: Phase,
+    /// Emptied batches, to be filled again.
+    spare: Vec<Vec<Change>>,
+}
+
+enum Phase {
+    Connecting(Pin<Box<dyn Future<Output = Result<DbStream, DbError>>>>),
+    Pausing(Pin<Box<Sleep>>),
+    Open(Box<Open>),
+}
+
+/// An open connection and what is under way on it.
+struct Open {
+    stream: DbStream,
+    out: Vec<u8>,
+    written: usize,
+    answers: Vec<u8>,
+    in_flight: VecDeque<Batch>,
+    /// Armed when something is in flight, for the oldest batch or an older one.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+struct Batch {
+    changes: Vec<Change>,
+    /// How many of them are answered whole.
+    done: usize,
+    /// Answers that came for the first of the others.
+    answers: usize,
+    /// Commands that a change is: this many for its deletion, as many to set it.
+    tables: usize,
+    wrong_type: Vec<Change>,
+    sent: Instant,
+}
+
+const READ_BYTES: usize = 16 << 10;
+
+impl StateWriter {
+    /// A writer that starts to connect when it is first polled. `timeout` bounds
+    /// connecting and each answer, `longest_pause` the pause between attempts.
+    #[must_use]
+    pub fn new(
+        address: Arc<DbAddress>,
+        alias: Option<&str>,
+        timeout: Duration,
+        longest_pause: Duration,
+    ) -> Self {
+        Self {
+            encoder: RowEncoder::new(address.separator(), alias),
+            timeout,
+            backoff: Backoff::new(longest_pause),
+            phase: Phase::Connecting(connect(Arc::clone(&address), timeout)),
+            address,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Whether changes can be submitted now.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open(_))
+    }
+
+    /// How many batches are not yet acknowledged.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        match &self.phase {
+            Phase::Open(open) => open.in_flight.len(),
+            Phase::Connecting(_) | Phase::Pausing(_) => 0,
+        }
+    }
+
+    /// An empty list to fill with the next changes.
+    pub fn spare(&mut self) -> Vec<Change> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Gives a list back that is no longer needed.
+    pub fn recycle(&mut self, mut changes: Vec<Change>) {
+        const KEPT: usize = 4;
+        if self.spare.len() < KEPT {
+            changes.clear();
+            self.spare.push(changes);
+        }
+    }
+
+    /// Takes a batch to write; it goes out when the writer is next polled. While
+    /// the writer is not open the batch comes back at once.
+    ///
+    /// # Errors
+    /// The batch, when there is no connection.
+    pub fn submit(&mut self, changes: Vec<Change>) -> Result<(), Vec<Change>> {
+        let Phase::Open(open) = &mut self.phase else {
+            return Err(changes);
+        };
+        for change in &changes {
+            self.encoder.encode(&mut open.out, change);
+        }
+        open.in_flight.push_back(Batch {
+            changes,
+            done: 0,
+            answers: 0,
+            tables: self.encoder.tables(),
+            wrong_type: Vec::new(),
+            sent: Instant::now(),
+        });
+        Ok(())
+    }
+
+    /// Waits for the next event, writing and reading meanwhile. Cancel-safe.
+    pub async fn next(&mut self) -> WriterEvent {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<WriterEvent> {
+        loop {
+            match &mut self.phase {
+                Phase::Connecting(connecting) => match ready!(connecting.as_mut().poll(context)) {
+                    Ok(stream) => {
+                        self.phase = Phase::Open(Box::new(Open::new(stream)));
+                        return Poll::Ready(WriterEvent::Connected);
+                    }
+                    Err(error) => return Poll::Ready(self.broken(error)),
+                },
+                Phase::Pausing(pause) => {
+                    ready!(pause.as_mut().poll(context));
+                    let attempt = connect(Arc::clone(&self.address), self.timeout);
+                    self.phase = Phase::Connecting(attempt);
+                }
+                Phase::Open(open) => match ready!(open.poll(context, self.timeout)) {
+                    Ok(event) => {
+                        // Only a write that succeeded proves that Redis is well:
+                        // one that is out of memory accepts connections.
+                        self.backoff.reset();
+                        return Poll::Ready(event);
+                    }
+                    Err(error) => return Poll::Ready(self.broken(error)),
+                },
+            }
+        }
+    }
+
+    fn broken(&mut self, error: DbError) -> WriterEvent {
+        let pause = Phase::Pausing(Box::pin(sleep(self.backoff.pause())));
+        let lost = match std::mem::replace(&mut self.phase, pause) {
+            Phase::Open(open) => open.in_flight.into_iter().flat_map(|b| b.changes).collect(),
+            Phase::Connecting(_) | Phase::Pausing(_) => Vec::new(),
+        };
+        WriterEvent::Disconnected(error, lost)
+    }
+}
+
+fn connect(
+    address: Arc<DbAddress>,
+    within: Duration,
+) -> Pin<Box<dyn Future<Output = Result<DbStream, DbError>>>> {
+    Box::pin(async move {
+        match timeout(within, DbStream::connect(&address)).await {
+            Ok(result) => result,
+            Err(_) => Err(DbError::Timeout {
+                what: "connect",
+                after_ms: within.as_millis(),
+            }),
+        }
+    })
+}
+
+impl Open {
+    fn new(stream: DbStream) -> Self {
+        Self {
+            stream,
+            out: Vec::new(),
+            written: 0,
+            answers: Vec::new(),
+            in_flight: VecDeque::new(),
+            deadline: None,
+        }
+    }
+
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        within: Duration,
+    ) -> Poll<Result<WriterEvent, DbError>> {
+        self.write(context)?;
+        loop {
+            if let Some(event) = self.take_answers()? {
+                return Poll::Ready(Ok(event));
+            }
+            if self.read(context)?.is_pending() {
+                break;
+            }
+        }
+        self.check_deadline(context, within)
+    }
+
+    fn write(&mut self, context: &mut Context<'_>) -> Result<(), DbError> {
+        while self.written < self.out.len() {
+            let stream = Pin::new(&mut self.stream);
+            match stream.poll_write(context, &self.out[self.written..]) {
+                Poll::Ready(Ok(0)) => return Err(DbError::Closed),
+                Poll::Ready(Ok(written)) => self.written += written,
+                Poll::Ready(Err(error)) => return Err(DbError::io("write")(error)),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        if self.written > 0 {
+            self.out.clear();
+            self.written = 0;
+            // TLS keeps what it could not send; sockets have nothing to flush.
+            let _ = Pin::new(&mut self.stream)
+                .poll_flush(context)
+                .map_err(DbError::io("flush"))?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, context: &mut Context<'_>) -> Result<Poll<()>, DbError> {
+        let mut space = [std::mem::MaybeUninit::uninit(); READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Err(error)) => Err(DbError::io("read")(error)),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Err(DbError::Closed),
+            Poll::Ready(Ok(())) => {
+                self.answers.extend_from_slice(buffer.filled());
+                Ok(Poll::Ready(()))
+            }
+        }
+    }
+
+    /// Takes whole answers until a batch is complete.
+    fn take_answers(&mut self) -> Result<Option<WriterEvent>, DbError> {
+        let mut rest = &self.answers[..];
+        let mut complete = false;
+        while let Some(batch) = self.in_flight.front_mut() {
+            if batch.done == batch.changes.len() {
+                complete = true;
+                break;
+            }
+            let Some(answer) = take_answer(&mut rest) else {
+                break;
+            };
+            batch.answered(&answer)?;
+        }
+        let used = self.answers.len() - rest.len();
+        self.answers.drain(..used);
+        if !complete {
+            return Ok(None);
+        }
+        Ok(self.in_flight.pop_front().map(|mut batch| {
+            if batch.wrong_type.is_empty() {
+                return WriterEvent::Acked(batch.changes);
+            }
+            // The others of the batch were written; they come back acknowledged
+            // with the next poll.
+            let wrong = std::mem::take(&mut batch.wrong_type);
+            batch
+                .changes
+                .retain(|change| !wrong.iter().any(|w| w.name == change.name));
+            batch.done = batch.changes.len();
+            self.in_flight.push_front(batch);
+            WriterEvent::WrongType(wrong)
+        }))
+    }
+
+    fn check_deadline(
+        &mut self,
+        context: &mut Context<'_>,
+        within: Duration,
+    ) -> Poll<Result<WriterEvent, DbError>> {
+        let Some(oldest) = self.in_flight.front().map(|batch| batch.sent) else {
+            // Left armed: setting it for every batch would cost each change a timer.
+            if self
+                .deadline
+                .as_ref()
+                .is_some_and(|timer| timer.is_elapsed())
+            {
+                self.deadline = None;
+            }
+            return Poll::Pending;
+        };
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(oldest + within)));
+        // Armed for an earlier batch, it may fire early: then it is set anew.
+        while deadline.as_mut().poll(context).is_ready() {
+            if oldest + within <= Instant::now() {
+                return Poll::Ready(Err(DbError::Timeout {
+                    what: "a batch of HSET and DEL",
+                    after_ms: within.as_millis(),
+                }));
+            }
+            deadline.as_mut().reset(oldest + within);
+        }
+        Poll::Pending
+    }
+}
+
+impl Batch {
+    fn answered(&mut self, answer: &Answer<'_>) -> Result<(), DbError> {
+        let Some(change) = self.changes.get(self.done) else {
+            return Ok(());
+        };
+        match answer {
+            Answer::Done => {}
+            Answer::Error(error) if error.starts_with(b"WRONGTYPE") => {
+                if self.wrong_type.last() != Some(change) {
+                    self.wrong_type.push(*change);
+                }
+            }
+            Answer::Error(error) => {
+                return Err(DbError::Refused {
+                    command: format!("HSET or DEL of {}", change.name),
+                    error: String::from_utf8_lossy(error).into_owned(),
+                });
+            }
+            Answer::Unexpected(line) => {
+                return Err(DbError::Protocol {
+                    command: "HSET or DEL",
+                    answer: line.escape_ascii().to_string(),
+                });
+            }
+        }
+        self.answers += 1;
+        let parts = usize::from(change.delete) + usize::from(change.set.is_some());
+        if self.answers == parts * self.tables {
+            self.done += 1;
+            self.answers = 0;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for StateWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StateWriter")
+            .field("address", &self.address)
+            .field("open", &self.is_open())
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
+    }
+}

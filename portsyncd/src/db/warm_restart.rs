@@ -1,0 +1,83 @@
+//! Cold or warm: `warm_restart.cpp` of sonic-swss-common, as portsyncd uses it.
+
+use redis::aio::MultiplexedConnection;
+use tracing::warn;
+
+use super::{DbError, keys};
+
+/// How this process starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartKind {
+    /// The configuration is pushed and PortConfigDone sent.
+    Cold,
+    /// APPL_DB is in place: neither.
+    Warm,
+}
+
+impl StartKind {
+    /// The word for it in logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Warm => "warm",
+        }
+    }
+}
+
+/// Reads STATE_DB and accounts for this start in `WARM_RESTART_TABLE`.
+///
+/// Only `restore_count` is written: sonic-mgmt compares the row before and after
+/// and expects nothing else to differ.
+pub(super) async fn account(
+    state_db: &mut MultiplexedConnection,
+    separator: char,
+) -> Result<StartKind, DbError> {
+    let ours = keys::row(keys::WARM_TABLE, separator, keys::DAEMON);
+    let mut read = redis::pipe();
+    for scope in ["system", "swss"] {
+        read.cmd("HGET")
+            .arg(keys::row(keys::WARM_ENABLE_TABLE, separator, scope))
+            .arg("enable");
+    }
+    read.cmd("HGET").arg(&ours).arg("restore_count");
+    let [system, swss, count]: [Option<Vec<u8>>; 3] = read
+        .query_async(state_db)
+        .await
+        .map_err(DbError::redis("HGET of the warm restart rows"))?;
+    let enabled = [system, swss]
+        .iter()
+        .flatten()
+        .any(|value| value == b"true");
+    let (kind, count) = match (enabled, count) {
+        (false, _) => (StartKind::Cold, 0),
+        (true, None) => {
+            warn!(
+                row = ours,
+                "warm restart is enabled, but restore_count is missing: starting cold"
+            );
+            (StartKind::Cold, 0)
+        }
+        (true, Some(count)) => (StartKind::Warm, next_count(&ours, &count)),
+    };
+    redis::cmd("HSET")
+        .arg(&ours)
+        .arg("restore_count")
+        .arg(count)
+        .exec_async(state_db)
+        .await
+        .map_err(DbError::redis("HSET of restore_count"))?;
+    Ok(kind)
+}
+
+fn next_count(row: &str, count: &[u8]) -> u64 {
+    let number = std::str::from_utf8(count).ok().and_then(|n| n.parse().ok());
+    if number.is_none() {
+        warn!(
+            row,
+            restore_count = %count.escape_ascii(),
+            "restore_count is not a number: counting from 1"
+        );
+    }
+    number.unwrap_or(0_u64).saturating_add(1)
+}

@@ -1,0 +1,48 @@
+//! Which link source this host allows (`link.source`).
+
+use super::ebpf::EbpfSource;
+use super::netlink::NetlinkSource;
+use super::netns::Netns;
+use super::{LinkError, LinkSource};
+use crate::config;
+
+/// The source and why it was chosen, for the log and for metrics.
+#[derive(Debug)]
+pub struct Choice {
+    /// The open source.
+    pub source: LinkSource,
+    /// Why this one.
+    pub reason: String,
+}
+
+/// Opens the source that the configuration asks for; `auto` takes eBPF where the
+/// host allows it and says why where it does not.
+///
+/// # Errors
+/// When the source asked for, or with `auto` the last one left, cannot be opened.
+pub fn choose(link: &config::Link, netns: &Netns) -> Result<Choice, LinkError> {
+    let ebpf = || {
+        EbpfSource::open(link.ring_buffer_bytes()).map(|source| LinkSource::Ebpf(Box::new(source)))
+    };
+    let netlink = || NetlinkSource::open(link.netlink_rcvbuf_bytes()).map(LinkSource::Netlink);
+    netns.run(|| match link.source {
+        config::Source::Ebpf => Ok(Choice {
+            source: ebpf()?,
+            reason: "configured".to_owned(),
+        }),
+        config::Source::Netlink => Ok(Choice {
+            source: netlink()?,
+            reason: "configured".to_owned(),
+        }),
+        config::Source::Auto => match ebpf() {
+            Ok(source) => Ok(Choice {
+                source,
+                reason: "auto: the host allows it".to_owned(),
+            }),
+            Err(refused) => Ok(Choice {
+                source: netlink()?,
+                reason: format!("auto: {refused}"),
+            }),
+        },
+    })
+}

@@ -1,0 +1,181 @@
+//! The eBPF source: link records from the kernel's own context.
+//!
+//! Owns the loaded object, the socket that the filter is attached to, and the
+//! user side of the ring. The filter runs for every link message before it would
+//! be queued and returns 0, so nothing is ever queued: no `ENOBUFS`, no message
+//! copied, no system call per event.
+
+use std::os::fd::AsFd;
+use std::{fmt, io};
+
+use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use portsyncd_common::{LinkRecord, counter, malformed};
+use portsyncd_sys::{BpfError, Object, Watched, attach_socket_filter, watch};
+use rustix::net::SocketFlags;
+use tokio::io::unix::AsyncFd;
+
+use super::socket::RouteSocket;
+use super::{Accounts, DRAIN_BOUND, Drained, LinkError, LossReason};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../portsyncd-ebpf/portsyncd-ebpf.o");
+
+const PROGRAM: &str = "link_messages";
+const EVENTS: &str = "EVENTS";
+const COUNTERS: &str = "COUNTERS";
+const WHAT: &str = "eBPF link socket";
+/// The header that the kernel puts before each record (`BPF_RINGBUF_HDR_SZ`).
+const RING_HEADER_BYTES: u64 = 8;
+
+/// The attached program and its ring.
+pub struct EbpfSource {
+    ring: RingBuf<MapData>,
+    wake: AsyncFd<Watched>,
+    counters: PerCpuArray<MapData, u64>,
+    /// Records taken since the counters were last read.
+    since_check: u64,
+    /// Read the counters after this many records.
+    check_after: u64,
+    lost: u64,
+    /// Keeps the program attached.
+    _socket: RouteSocket,
+}
+
+impl EbpfSource {
+    /// Loads the object and attaches it in the calling thread's network
+    /// namespace. `ring_bytes` is a power of two and a multiple of the page size.
+    ///
+    /// # Errors
+    /// When the host does not allow it; the reason is for people to read.
+    pub fn open(ring_bytes: u32) -> Result<Self, LinkError> {
+        let mut object =
+            Object::load(OBJECT, &[(EVENTS, ring_bytes)]).map_err(|error| refusal(&error))?;
+        let program = object
+            .load_socket_filter(PROGRAM)
+            .map_err(|error| refusal(&error))?;
+        let socket = RouteSocket::open(WHAT, SocketFlags::NONBLOCK)?;
+        // Attached before it joins the group: no message can be queued unseen.
+        attach_socket_filter(socket.as_fd(), program.as_fd())
+            .map_err(|error| failed("attaching the socket filter", &error))?;
+        let mut map = |name| {
+            let fd = object.take_map(name).map_err(|error| refusal(&error))?;
+            MapData::from_fd(fd).map_err(|error| failed("its maps", &error))
+        };
+        let (events, counters) = (map(EVENTS)?, map(COUNTERS)?);
+        let ring = RingBuf::try_from(Map::RingBuf(events))
+            .map_err(|error| failed("mapping the ring", &error))?;
+        let counters = PerCpuArray::try_from(Map::PerCpuArray(counters))
+            .map_err(|error| failed("its counters", &error))?;
+        let wake = watch(ring.as_fd()).map_err(|source| LinkError::Poll {
+            what: "eBPF ring",
+            source,
+        })?;
+        socket.join_link_group()?;
+        let record_bytes = LinkRecord::SIZE as u64 + RING_HEADER_BYTES;
+        Ok(Self {
+            ring,
+            wake,
+            counters,
+            since_check: 0,
+            check_after: (u64::from(ring_bytes) / record_bytes / 2).max(1),
+            lost: 0,
+            _socket: socket,
+        })
+    }
+
+    pub(super) async fn readable(&mut self) -> Result<(), LinkError> {
+        let mut guard = self
+            .wake
+            .readable()
+            .await
+            .map_err(|source| LinkError::Poll {
+                what: "eBPF ring",
+                source,
+            })?;
+        // Cleared before the drain: what comes during it sets it again.
+        guard.clear_ready();
+        Ok(())
+    }
+
+    pub(super) fn drain(
+        &mut self,
+        mut take: impl FnMut(&LinkRecord),
+    ) -> Result<Drained, LinkError> {
+        let mut drained = Drained::default();
+        let mut unreadable = 0;
+        while drained.records < DRAIN_BOUND {
+            let Some(item) = self.ring.next() else { break };
+            drained.records += 1;
+            match item.first_chunk() {
+                Some(bytes) => {
+                    let record = LinkRecord::from_bytes(bytes);
+                    unreadable += u64::from(record.malformed != malformed::NOT);
+                    take(&record);
+                }
+                None => unreadable += 1,
+            }
+        }
+        drained.more = drained.records == DRAIN_BOUND;
+        if unreadable > 0 {
+            drained.lost = Some((LossReason::Malformed, unreadable));
+        }
+        // A loss means that the ring was full at some moment, and so at least a
+        // ring's worth of records is taken after it: no loss goes unseen, and an
+        // isolated event costs no system call.
+        self.since_check += drained.records;
+        if self.since_check >= self.check_after {
+            self.since_check = 0;
+            let lost = self.accounts()?.lost;
+            if lost > self.lost {
+                drained.lost = Some((LossReason::RingFull, lost - self.lost));
+                self.lost = lost;
+            }
+        }
+        Ok(drained)
+    }
+
+    pub(super) fn accounts(&self) -> Result<Accounts, LinkError> {
+        let sum = |index| -> Result<u64, LinkError> {
+            let values = self
+                .counters
+                .get(&index, 0)
+                .map_err(|error| failed("its counters", &error))?;
+            Ok(values.iter().sum())
+        };
+        Ok(Accounts {
+            seen: sum(counter::SEEN)?,
+            submitted: sum(counter::SUBMITTED)?,
+            lost: sum(counter::LOST)?,
+        })
+    }
+}
+
+impl fmt::Debug for EbpfSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EbpfSource")
+            .field("check_after", &self.check_after)
+            .field("lost", &self.lost)
+            .finish_non_exhaustive()
+    }
+}
+
+fn failed(step: &'static str, error: &dyn std::error::Error) -> LinkError {
+    LinkError::Ebpf {
+        step,
+        reason: error.to_string(),
+        forbidden: false,
+    }
+}
+
+fn refusal(error: &BpfError) -> LinkError {
+    let forbidden = match error {
+        BpfError::Map { source, .. } | BpfError::Program { source, .. } => {
+            source.kind() == io::ErrorKind::PermissionDenied
+        }
+        BpfError::Object(_) | BpfError::Missing(_) => false,
+    };
+    LinkError::Ebpf {
+        step: "loading",
+        reason: error.to_string(),
+        forbidden,
+    }
+}

@@ -1,0 +1,123 @@
+//! Link sources: the only code that knows how the kernel tells of links.
+//!
+//! A source gives [`LinkRecord`](portsyncd_common::LinkRecord)s in the kernel's
+//! order and says when some were lost; [`dump`] asks for all netdevs at once.
+//! Neither knows what a port is, nor that Redis exists.
+
+mod choose;
+pub mod dump;
+pub mod ebpf;
+mod error;
+mod messages;
+pub mod netlink;
+pub mod netns;
+mod set_down;
+mod socket;
+
+use portsyncd_common::LinkRecord;
+
+pub use choose::{Choice, choose};
+pub use error::LinkError;
+pub use set_down::set_down;
+
+/// Where link records come from.
+#[derive(Debug)]
+pub enum LinkSource {
+    /// The eBPF program's ring buffer.
+    Ebpf(Box<ebpf::EbpfSource>),
+    /// A plain netlink socket.
+    Netlink(netlink::NetlinkSource),
+}
+
+/// Why link messages were lost; each kind is answered with a dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LossReason {
+    /// The ring had no room.
+    RingFull,
+    /// The socket's receive buffer had no room (`ENOBUFS`).
+    SocketOverrun,
+    /// The message could not be read whole.
+    Malformed,
+}
+
+impl LossReason {
+    /// The word for it in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RingFull => "ring_full",
+            Self::SocketOverrun => "socket_overrun",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// What one [`LinkSource::drain`] brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Records handed out.
+    pub records: u64,
+    /// Messages lost since the last drain, and why. A plain socket cannot say
+    /// how many one overrun cost: it counts 1.
+    pub lost: Option<(LossReason, u64)>,
+    /// The bound was reached: there may be more.
+    pub more: bool,
+}
+
+/// The kernel side's accounts: `seen = submitted + lost`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accounts {
+    /// Link messages that the kernel sent while the source was attached.
+    pub seen: u64,
+    /// Of those, handed to the daemon.
+    pub submitted: u64,
+    /// Of those, lost.
+    pub lost: u64,
+}
+
+/// Records taken per drain before the rest of the daemon gets its turn.
+const DRAIN_BOUND: u64 = 4096;
+
+impl LinkSource {
+    /// Waits until there may be something to drain. Cancel-safe.
+    ///
+    /// # Errors
+    /// When the descriptor can no longer be polled.
+    pub async fn readable(&mut self) -> Result<(), LinkError> {
+        match self {
+            Self::Ebpf(source) => source.readable().await,
+            Self::Netlink(source) => source.readable().await,
+        }
+    }
+
+    /// Hands every record that is there to `take`, in the kernel's order.
+    ///
+    /// # Errors
+    /// When the kernel refuses to go on; a loss is not an error.
+    pub fn drain(&mut self, take: impl FnMut(&LinkRecord)) -> Result<Drained, LinkError> {
+        match self {
+            Self::Ebpf(source) => source.drain(take),
+            Self::Netlink(source) => source.drain(take),
+        }
+    }
+
+    /// The kernel side's accounts so far.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn accounts(&self) -> Result<Accounts, LinkError> {
+        match self {
+            Self::Ebpf(source) => source.accounts(),
+            Self::Netlink(source) => Ok(source.accounts()),
+        }
+    }
+
+    /// The word for it in the configuration, logs and metrics.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ebpf(_) => "ebpf",
+            Self::Netlink(_) => "netlink",
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! portsyncd: keeps a SONiC switch's databases in step with its ports.
+//!
+//! The order of a life: the command line, the configuration (nothing is touched
+//! before it is known to be good), logging, then [`daemon::run`].
+
+#![forbid(unsafe_code)]
+
+use portsyncd::cli::Cli;
+use portsyncd::config::Config;
+use portsyncd::exit::Exit;
+use portsyncd::{daemon, logging};
+
+fn main() -> Exit {
+    exit_70_on_panic();
+    let cli = match Cli::from_args() {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
+    let config = match Config::load(cli.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("portsyncd: {error}");
+            return Exit::Usage;
+        }
+    };
+    if cli.validate_config {
+        println!("Configuration valid");
+        return Exit::Ok;
+    }
+    let log = match logging::init(cli.log_level) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("portsyncd: {error}");
+            return Exit::Usage;
+        }
+    };
+    daemon::run(config, cli.config, log)
+}
+
+/// A panic is a fault of the daemon's: it ends with `EX_SOFTWARE`, after the
+/// usual message, so that whoever restarts it can tell.
+fn exit_70_on_panic() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        std::process::exit(Exit::Software.code().into());
+    }));
+}

@@ -1,0 +1,80 @@
+//! The table against a reference model, with random interleavings.
+//!
+//! [`world::World`] plays the kernel (netdevs, link messages in order, dumps in
+//! parts that other things happen between), CONFIG_DB and STATE_DB, and a writer
+//! whose batches are acknowledged late, fail before or after they took effect, or
+//! vanish with all of Redis. It knows the truth; the table only sees what the
+//! daemon would see. What must hold:
+//!
+//! - once everything is delivered, STATE_DB says what the kernel says, for every
+//!   configured port, and has no row of ours without a netdev;
+//! - nothing is invented: each row written is a state that the kernel really had
+//!   under that name, and a row is deleted only if its netdev really went;
+//! - PortInitDone comes exactly once, and not before every awaited port's row.
+
+mod kernel;
+mod world;
+
+use proptest::prelude::*;
+
+use world::{Op, World};
+
+fn op() -> impl Strategy<Value = Op> {
+    let name = 0..kernel::NAMES.len();
+    prop_oneof![
+        4 => name.clone().prop_map(Op::Create),
+        2 => any::<u8>().prop_map(Op::Delete),
+        2 => (any::<u8>(), name.clone()).prop_map(|(which, name)| Op::Rename(which, name)),
+        8 => (any::<u8>(), 0..8_u8).prop_map(|(which, bits)| Op::Flags(which, bits)),
+        3 => (any::<u8>(), 0..4_u8).prop_map(|(which, step)| Op::Mtu(which, step)),
+        2 => any::<u8>().prop_map(Op::Enslave),
+        2 => any::<u8>().prop_map(Op::Release),
+        3 => any::<u8>().prop_map(Op::HeldBackCarrier),
+        2 => name.clone().prop_map(Op::Configure),
+        1 => name.prop_map(Op::Unconfigure),
+        6 => any::<u8>().prop_map(Op::Deliver),
+        3 => Just(Op::DeliverConfig),
+        2 => Just(Op::ReadConfig),
+        1 => Just(Op::Lose),
+        4 => Just(Op::DumpStep),
+        4 => Just(Op::DumpApply),
+        4 => Just(Op::Submit),
+        4 => Just(Op::Ack),
+        1 => any::<bool>().prop_map(Op::Break),
+        1 => Just(Op::FlushAll),
+        1 => Just(Op::Overflow),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn state_db_ends_up_as_the_kernel(
+        ops in prop::collection::vec(op(), 0..120),
+        warm in any::<bool>(),
+    ) {
+        let mut world = World::new(warm);
+        for op in ops {
+            world.apply(op);
+        }
+        world.settle();
+        world.check();
+    }
+
+    /// Without a loss no dump is needed beyond the first: events alone suffice.
+    #[test]
+    fn events_alone_are_enough_when_none_is_lost(
+        ops in prop::collection::vec(op(), 0..120),
+    ) {
+        let mut world = World::new(false);
+        for op in ops {
+            if !matches!(op, Op::Lose | Op::Break(_) | Op::FlushAll | Op::Overflow) {
+                world.apply(op);
+            }
+        }
+        world.settle_without_dump();
+        world.check();
+        world.check_deletions();
+    }
+}

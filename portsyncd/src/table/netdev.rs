@@ -1,0 +1,49 @@
+//! One netdev as the kernel last described it.
+
+use portsyncd_common::{IfName, LinkRecord, kind, present};
+
+/// What the table keeps of one netdev whose name can be a port's.
+#[derive(Debug)]
+pub(super) struct Netdev {
+    /// `None` after another netdev was seen with the name: this one's new name,
+    /// or its end, was lost and the next dump tells.
+    pub(super) name: Option<IfName>,
+    pub(super) flags: u32,
+    pub(super) mtu: u32,
+    /// A LAG of teamd's. Bridges send `AF_BRIDGE` messages without
+    /// `IFLA_LINKINFO`, so it is remembered.
+    pub(super) team: bool,
+    /// Existed before a cold start in `existing_netdevs = "replace"`: ignored.
+    pub(super) old: bool,
+    /// The kernel's time of the last link message, or the time before which a
+    /// dump entry cannot have been made.
+    pub(super) as_of_ns: u64,
+    /// The dump that last listed it.
+    pub(super) dump: u64,
+}
+
+impl Netdev {
+    pub(super) fn new(record: &LinkRecord) -> Self {
+        let mut netdev = Self {
+            name: None,
+            flags: 0,
+            mtu: 0,
+            team: false,
+            old: false,
+            as_of_ns: 0,
+            dump: 0,
+        };
+        netdev.update(record);
+        netdev
+    }
+
+    /// Takes everything but the name, which the table moves from port to port.
+    pub(super) fn update(&mut self, record: &LinkRecord) {
+        self.flags = record.flags;
+        if record.present & present::MTU != 0 {
+            self.mtu = record.mtu;
+        }
+        self.team |= record.kind == kind::TEAM;
+        self.as_of_ns = self.as_of_ns.max(record.timestamp_ns);
+    }
+}
