@@ -2,10 +2,12 @@
 
 use tracing::info;
 
+use super::latency::Latency;
 use crate::link::LossReason;
+use crate::table::{Change, Origin};
 
 /// What the road has done since it started.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
     /// Link messages taken.
     pub(super) link_messages: u64,
@@ -27,9 +29,38 @@ pub(super) struct Tally {
     pub(super) changes: u64,
     /// Connections to STATE_DB that broke or could not be made.
     pub(super) redis_failures: u64,
+    /// From link message to acknowledged row.
+    latency: Latency,
 }
 
 impl Tally {
+    pub(super) fn new() -> Self {
+        Self {
+            link_messages: 0,
+            dump_entries: 0,
+            malformed: 0,
+            ring_lost: 0,
+            overruns: 0,
+            resyncs: 0,
+            partial_dumps: 0,
+            batches: 0,
+            changes: 0,
+            redis_failures: 0,
+            latency: Latency::new(),
+        }
+    }
+
+    /// STATE_DB acknowledged a batch at `now_ns`.
+    pub(super) fn acked(&mut self, changes: &[Change], now_ns: u64) {
+        self.batches += 1;
+        self.changes += changes.len() as u64;
+        for change in changes {
+            if change.origin == Origin::LinkMessage {
+                self.latency.count(now_ns.saturating_sub(change.since_ns));
+            }
+        }
+    }
+
     pub(super) fn lost(&mut self, reason: LossReason, count: u64) {
         match reason {
             LossReason::RingFull => self.ring_lost += count,
@@ -51,6 +82,9 @@ impl Tally {
             batches = self.batches,
             changes = self.changes,
             redis_failures = self.redis_failures,
+            latency_p50_us = self.latency.quantile_us(500),
+            latency_p99_us = self.latency.quantile_us(990),
+            latency_max_us = self.latency.max_us(),
             "portsyncd stopped"
         );
     }

@@ -12,8 +12,7 @@ impl Road {
         let RoadParts { table, writer, .. } = &mut self.parts;
         match event {
             WriterEvent::Acked(changes) => {
-                self.tally.batches += 1;
-                self.tally.changes += changes.len() as u64;
+                self.tally.acked(&changes, monotonic_ns());
                 table.acked(&changes);
                 writer.recycle(changes);
                 if std::mem::take(&mut self.said.away) {

@@ -33,6 +33,9 @@ use crate::table::{InitStage, PortTable};
 
 /// READY is not held back for longer: a switch without Redis still boots.
 const READY_WITHIN: Duration = Duration::from_secs(30);
+/// Batches that may be under way: a Redis that does not answer must not fill the
+/// memory.
+const MOST_UNDER_WAY: usize = 4;
 /// When nothing has to be done by any time.
 const FAR: Duration = Duration::from_hours(1);
 
@@ -109,7 +112,7 @@ impl Road {
         Self {
             resync: Resync::new(parts.reloader.config().link.resync_interval),
             dump: None,
-            tally: Tally::default(),
+            tally: Tally::new(),
             port_log: PortLog::new(),
             loss_log: Budget::new(per_second(1)),
             watchdog: Watchdog::new(&parts.reloader.config().health, now),
@@ -176,6 +179,10 @@ impl Road {
         self.ask_databases();
         let now = Instant::now();
         if let Some(reason) = self.resync.start_due(now) {
+            if reason == Reason::Interval {
+                // Redis may publish no keyspace events. A full channel has asked already.
+                let _ = self.parts.db_requests.try_send(DbRequest::Reread);
+            }
             debug!(reason = reason.as_str(), "dump started");
             self.dump = Some(dump::start(Arc::clone(&self.parts.netns)));
         }
@@ -190,7 +197,8 @@ impl Road {
         if table.waiting() == 0 || !writer.is_open() {
             return;
         }
-        if writer.in_flight() > 0 && !self.overdue() {
+        let under_way = writer.in_flight();
+        if under_way >= MOST_UNDER_WAY || (under_way > 0 && !self.overdue()) {
             return;
         }
         self.submit();
@@ -313,9 +321,10 @@ impl Road {
     /// Sets the one timer to whatever is due first.
     fn arm(&self, timer: &mut Pin<&mut Sleep>) {
         let now = Instant::now();
-        let waits = self.parts.writer.is_open() && self.parts.table.waiting() > 0;
+        let RoadParts { table, writer, .. } = &self.parts;
+        let waits = table.waiting() > 0 && writer.is_open() && writer.in_flight() < MOST_UNDER_WAY;
         let batch = waits.then(|| {
-            let since = self.parts.table.waiting_since_ns().unwrap_or_default();
+            let since = table.waiting_since_ns().unwrap_or_default();
             let waited = Duration::from_nanos(monotonic_ns().saturating_sub(since));
             now + self
                 .parts
