@@ -4,6 +4,8 @@
 //! rtattr`, rtnetlink(7)). Out: checked values of the few attributes that a
 //! record keeps, or the [`malformed`] reason. Knows nothing of the record.
 
+use core::hint::black_box;
+
 use crate::name::IFNAMSIZ;
 use crate::parse::MessageBytes;
 use crate::record::malformed;
@@ -71,8 +73,7 @@ const WANTED_BITS: u64 = {
 /// Finding the attributes and reading them are two steps, and finding one is
 /// arithmetic without a branch: the verifier walks the loop once for each
 /// attribute that a message may have, and each branch in it again for each time
-/// round. (An array would do too, but not for a loader without `CAP_PERFMON`,
-/// which may not use a pointer that varies.)
+/// round.
 #[derive(Default)]
 pub(crate) struct Offsets {
     low: u64,
@@ -93,13 +94,13 @@ impl Offsets {
     /// Keeps the offset of an attribute if its type is wanted.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as parse_link_message")]
-    fn keep<M: MessageBytes + ?Sized>(&mut self, message: &M, nla_type: u16, offset: u32) {
+    fn keep(&mut self, nla_type: u16, offset: u32) {
         let is_bit = u64::from(nla_type / 64).wrapping_sub(1) >> 63;
         let is_wanted = WANTED_BITS >> (nla_type % 64) & is_bit;
         let place = place(nla_type);
         let shift = place % 4 * 16;
-        let room = (0xffff << shift) & mask(message, is_wanted);
-        let in_high = mask(message, u64::from(place / 4));
+        let room = (0xffff << shift) & mask(is_wanted);
+        let in_high = mask(u64::from(place / 4));
         let quarter = u64::from(offset >> 2) << shift;
         self.low = put(self.low, room & !in_high, quarter);
         self.high = put(self.high, room & in_high, quarter);
@@ -115,9 +116,7 @@ impl Offsets {
     ) -> Result<Self, u8> {
         let mut found = Self::default();
         let mut next = first;
-        // 64 bits wide: the verifier before 5.16 forgets a narrower value that the
-        // compiler moved to the stack, and would take the loop for an endless one.
-        let mut left = u64::from(MAX_ATTRIBUTES);
+        let mut left = MAX_ATTRIBUTES;
         while next + RTA_HDRLEN <= end {
             if left == 0 {
                 return Err(malformed::TOO_MANY_ATTRIBUTES);
@@ -129,18 +128,19 @@ impl Offsets {
             if length.wrapping_sub(RTA_HDRLEN) > end - offset - RTA_HDRLEN {
                 return Err(malformed::ATTRIBUTE_LENGTH);
             }
-            found.keep(message, nla_type, offset);
+            found.keep(nla_type, offset);
             next = offset + ((length + 3) & !3);
         }
         Ok(found)
     }
 }
 
-/// All ones for 1, none for 0.
+/// All ones for 1, none for 0; behind a veil, or the compiler would see the choice
+/// and make a branch of it again.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as parse_link_message")]
-fn mask<M: MessageBytes + ?Sized>(message: &M, bit: u64) -> u64 {
-    0_u64.wrapping_sub(message.veiled(bit))
+fn mask(bit: u64) -> u64 {
+    0_u64.wrapping_sub(black_box(bit))
 }
 
 /// `word` with the bits of `value` where `room` has ones.

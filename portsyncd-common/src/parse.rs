@@ -34,12 +34,6 @@ pub trait MessageBytes {
     /// Copies `length` (1 to 16) bytes at `offset` to the start of `to`; false
     /// beyond the end.
     fn load_name(&self, offset: u32, length: u32, to: &mut [u8; IFNAMSIZ]) -> bool;
-    /// The value itself. Where branches are dear, an implementation hides from the
-    /// compiler what can be known of it, so that arithmetic stays arithmetic.
-    #[inline]
-    fn veiled(&self, value: u64) -> u64 {
-        value
-    }
 }
 
 /// Reads one `RTM_NEWLINK` or `RTM_DELLINK` into `record`, whose `timestamp_ns`

@@ -8,6 +8,7 @@
 //! the socket cannot overrun.
 
 use core::ffi::c_void;
+use core::hint::black_box;
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
@@ -53,26 +54,12 @@ impl MessageBytes for SocketBuffer {
 
     #[inline(always)]
     fn load_name(&self, offset: u32, length: u32, to: &mut [u8; IFNAMSIZ]) -> bool {
-        // Of the 1 to 16 that the caller promises; said again behind a veil, in a way
-        // that bounds the very register even on a path that is only speculated.
-        let length = (self.veiled(u64::from(length.wrapping_sub(1))) as u32 & 15) + 1;
+        // The caller's own promise, said again behind a veil: the verifier wants to
+        // see this very register bounded, and not one that the compiler compared.
+        let length = (black_box(length).wrapping_sub(1) & 15) + 1;
         let to: *mut c_void = to.as_mut_ptr().cast();
         // SAFETY: `to` has room for the 16 bytes that `length` cannot exceed, and
         // the helper checks `offset` and `length` against the message.
         unsafe { bpf_skb_load_bytes(self.0.as_ptr(), offset, to, length) == 0 }
-    }
-
-    #[inline(always)]
-    fn veiled(&self, value: u64) -> u64 {
-        let mut value = value;
-        // Not `core::hint::black_box`, which takes the value through the stack: a
-        // verifier before 6.8 refuses a loader without CAP_PERFMON to use the same
-        // eight bytes now for eight and now for four.
-        // SAFETY: no instruction at all.
-        #[cfg(target_arch = "bpf")]
-        unsafe {
-            core::arch::asm!("/* {value} */", value = inout(reg) value, options(pure, nomem, nostack, preserves_flags));
-        }
-        value
     }
 }

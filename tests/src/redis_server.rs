@@ -1,0 +1,193 @@
+//! A private redis-server with SONiC's settings, on a unix socket in a directory
+//! of its own.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use redis::Connection;
+use tempfile::TempDir;
+
+use crate::child::{Output, Running};
+use crate::namespace::Namespace;
+use crate::wait::{PATIENCE, wait_until};
+
+/// `APPL_DB`'s number in SONiC's `database_config.json`.
+pub const APPL_DB: u32 = 0;
+/// `CONFIG_DB`'s number.
+pub const CONFIG_DB: u32 = 4;
+/// `STATE_DB`'s number.
+pub const STATE_DB: u32 = 6;
+
+/// The port that a server with [`RedisOptions::tcp`] listens on, at 127.0.0.1
+/// of its namespace, where every port is free.
+pub const TCP_PORT: u16 = 6379;
+
+/// What differs from SONiC's own settings.
+#[derive(Clone, Copy, Debug)]
+pub struct RedisOptions {
+    /// `notify-keyspace-events AKE`, as SONiC has it.
+    pub keyspace_events: bool,
+    /// Listen on 127.0.0.1:6379 of the namespace, too.
+    pub tcp: bool,
+}
+
+impl Default for RedisOptions {
+    fn default() -> Self {
+        Self {
+            keyspace_events: true,
+            tcp: false,
+        }
+    }
+}
+
+/// What a restarted server still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing.
+    Nothing,
+    /// What [`RedisServer::save`] wrote last.
+    Saved,
+}
+
+/// A redis-server; killed, and its files removed, when dropped.
+pub struct RedisServer {
+    // Dropped first: the server must be gone before its directory.
+    running: Mutex<Option<Running>>,
+    namespace: Namespace,
+    options: RedisOptions,
+    socket: PathBuf,
+    directory: TempDir,
+}
+
+impl RedisServer {
+    /// Starts a server in `namespace` and waits until it answers.
+    pub fn start(namespace: &Namespace, options: RedisOptions) -> Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("portsyncd-redis-")
+            .tempdir()
+            .context("cannot make a directory for Redis")?;
+        let server = Self {
+            running: Mutex::new(None),
+            namespace: namespace.clone(),
+            options,
+            socket: directory.path().join("redis.sock"),
+            directory,
+        };
+        server.launch()?;
+        Ok(server)
+    }
+
+    fn launch(&self) -> Result<()> {
+        let mut command = Command::new("redis-server");
+        command.args(["--port", if self.options.tcp { "6379" } else { "0" }]);
+        command.args(["--bind", "127.0.0.1"]);
+        command.arg("--unixsocket").arg(&self.socket);
+        command.arg("--dir").arg(self.directory.path());
+        command.args(["--databases", "100", "--save", "", "--appendonly", "no"]);
+        command.args(["--daemonize", "no", "--loglevel", "warning"]);
+        if self.options.keyspace_events {
+            command.args(["--notify-keyspace-events", "AKE"]);
+        }
+        let running = Running::start(&self.namespace, "redis-server", command)
+            .context("is Debian's package redis-server installed?")?;
+        let mut slot = self.lock();
+        let running = slot.insert(running);
+        wait_until("redis-server answers PING", PATIENCE, || {
+            if let Some(status) = running.ended()? {
+                anyhow::bail!(
+                    "redis-server ended: {status}\n{}",
+                    running.output().tail(20)
+                );
+            }
+            let answer = self
+                .connect(APPL_DB)
+                .and_then(|mut redis| Ok(redis::cmd("PING").query::<String>(&mut redis)?));
+            Ok(match answer {
+                Ok(_) => ControlFlow::Break(()),
+                Err(error) => ControlFlow::Continue(format!("{error:#}")),
+            })
+        })
+    }
+
+    /// The unix socket's path.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// A connection to one database.
+    pub fn connect(&self, db: u32) -> Result<Connection> {
+        let url = format!("redis+unix://{}?db={db}", self.socket.display());
+        let connection = redis::Client::open(url)?
+            .get_connection()
+            .with_context(|| format!("cannot connect to {}", self.socket.display()))?;
+        // A paused server must not hang the test that paused it.
+        connection.set_read_timeout(Some(PATIENCE))?;
+        Ok(connection)
+    }
+
+    /// A connection that may wait for ever, for subscriptions.
+    pub(crate) fn connect_patiently(&self, db: u32) -> Result<Connection> {
+        let connection = self.connect(db)?;
+        connection.set_read_timeout(None)?;
+        Ok(connection)
+    }
+
+    /// What the server printed.
+    #[must_use]
+    pub fn output(&self) -> Output {
+        self.lock()
+            .as_ref()
+            .map(|running| running.output().clone())
+            .unwrap_or_default()
+    }
+
+    /// Writes the databases to disk, for [`Keep::Saved`].
+    pub fn save(&self) -> Result<()> {
+        Ok(redis::cmd("SAVE").query(&mut self.connect(APPL_DB)?)?)
+    }
+
+    /// Kills the server as a crash would.
+    pub fn kill(&self) -> Result<()> {
+        let mut running = self.lock().take().context("redis-server is not running")?;
+        running.kill()
+    }
+
+    /// Starts the server again after [`kill`](Self::kill).
+    pub fn start_again(&self, keep: Keep) -> Result<()> {
+        ensure!(self.lock().is_none(), "redis-server is still running");
+        let saved = self.directory.path().join("dump.rdb");
+        match keep {
+            Keep::Saved => ensure!(saved.exists(), "nothing was saved"),
+            Keep::Nothing if saved.exists() => fs::remove_file(saved)?,
+            Keep::Nothing => {}
+        }
+        self.launch()
+    }
+
+    /// Stops the server's process (SIGSTOP): connections stay, answers do not come.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets a paused server go on.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        self.lock()
+            .as_ref()
+            .context("redis-server is not running")?
+            .signal(signal)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

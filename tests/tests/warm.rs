@@ -1,0 +1,163 @@
+//! Warm and cold starts, and the netdevs that a restart finds.
+
+use anyhow::{Result, ensure};
+use portsyncd_tests::oracle::Row;
+use portsyncd_tests::{Bed, Consumer, Tap, on_each_source, port_names, wait_until};
+use redis::Commands;
+
+on_each_source!(
+    a_warm_start_pushes_nothing,
+    a_warm_start_of_swss_alone,
+    warm_restart_enabled_without_a_count_is_cold,
+    warm_restart_disabled_is_cold,
+    replaced_netdevs_are_set_down_and_ignored,
+    a_dpu_does_not_replace_its_netdevs,
+);
+
+fn a_warm_start_pushes_nothing(bed: &Bed) -> Result<()> {
+    warm_start(bed, "system")
+}
+
+fn a_warm_start_of_swss_alone(bed: &Bed) -> Result<()> {
+    warm_start(bed, "swss")
+}
+
+fn warm_start(bed: &Bed, scope: &str) -> Result<()> {
+    let ports = port_names(8);
+    bed.configure(&ports)?;
+    let taps = bed.taps(&ports)?;
+    enable(bed, scope, "true")?;
+    set_restore_count(bed, "3")?;
+    let consumer = bed.consumer()?;
+    let daemon = bed.daemon()?;
+    consumer.wait_for("PortInitDone")?;
+    // A system warm reboot strips the rows: all are published again.
+    bed.converge()?;
+    taps[0].set_mtu(1400)?;
+    bed.converge()?;
+    let popped: Vec<String> = consumer
+        .all()
+        .into_iter()
+        .map(|popped| popped.key)
+        .collect();
+    ensure!(popped == ["PortInitDone"], "a warm start pushed {popped:?}");
+    expect_row(bed, "4")?;
+    daemon.stop()
+}
+
+fn warm_restart_enabled_without_a_count_is_cold(bed: &Bed) -> Result<()> {
+    enable(bed, "system", "true")?;
+    cold_start(bed)
+}
+
+fn warm_restart_disabled_is_cold(bed: &Bed) -> Result<()> {
+    enable(bed, "system", "false")?;
+    set_restore_count(bed, "3")?;
+    cold_start(bed)
+}
+
+fn cold_start(bed: &Bed) -> Result<()> {
+    bed.configure(&["Ethernet0"])?;
+    let _tap = bed.tap("Ethernet0")?;
+    let consumer = bed.consumer()?;
+    let daemon = bed.daemon()?;
+    consumer.wait_for("PortInitDone")?;
+    consumer.wait_for("PortConfigDone")?;
+    ensure!(consumer.times("Ethernet0") == 1);
+    bed.converge()?;
+    expect_row(bed, "0")?;
+    daemon.stop()
+}
+
+fn replaced_netdevs_are_set_down_and_ignored(bed: &Bed) -> Result<()> {
+    let ports = port_names(4);
+    bed.configure(&ports)?;
+    let mut taps = bed.taps(&ports[..3])?;
+    let consumer = bed.consumer()?;
+    let daemon = bed.start(bed.config().set("link.existing_netdevs", "replace"))?;
+    consumer.wait_for("PortConfigDone")?;
+    let mut rtnl = bed.namespace().rtnl()?;
+    wait_until(
+        "the old netdevs are down",
+        portsyncd_tests::PATIENCE,
+        || {
+            let netdevs = rtnl.dump()?;
+            let up: Vec<&String> = ports[..3]
+                .iter()
+                .filter(|port| netdevs[port.as_str()].admin_up())
+                .collect();
+            Ok(if up.is_empty() {
+                std::ops::ControlFlow::Break(())
+            } else {
+                std::ops::ControlFlow::Continue(format!("{up:?} are up"))
+            })
+        },
+    )?;
+    // The old netdevs change; only the new one is a port.
+    taps.iter().try_for_each(|tap| tap.set_mtu(1400))?;
+    let _new = bed.tap("Ethernet12")?;
+    bed.wait_for_field("Ethernet12", "state", "ok")?;
+    for port in &ports[..3] {
+        ensure!(
+            bed.row(port)?.is_empty(),
+            "{port} is old, but has a row: {:?}",
+            bed.row(port)?
+        );
+    }
+    ensure!(
+        consumer.times("PortInitDone") == 0,
+        "PortInitDone with old netdevs only"
+    );
+    // orchagent destroys and makes them again.
+    taps.drain(..).try_for_each(Tap::delete)?;
+    let _new = bed.taps(&ports[..3])?;
+    consumer.wait_for("PortInitDone")?;
+    bed.converge()?;
+    once(&consumer)?;
+    daemon.stop()
+}
+
+fn a_dpu_does_not_replace_its_netdevs(bed: &Bed) -> Result<()> {
+    bed.configure(&["Ethernet0"])?;
+    bed.config_db()?
+        .hset::<_, _, _, ()>("DEVICE_METADATA|localhost", "switch_type", "dpu")?;
+    let _tap = bed.tap("Ethernet0")?;
+    let consumer = bed.consumer()?;
+    let daemon = bed.start(bed.config().set("link.existing_netdevs", "replace"))?;
+    consumer.wait_for("PortInitDone")?;
+    bed.converge()?;
+    bed.wait_for_field("Ethernet0", "admin_status", "up")?;
+    once(&consumer)?;
+    daemon.stop()
+}
+
+fn once(consumer: &Consumer) -> Result<()> {
+    let times = consumer.times("PortInitDone");
+    ensure!(times == 1, "PortInitDone was popped {times} times");
+    Ok(())
+}
+
+fn enable(bed: &Bed, scope: &str, enable: &str) -> Result<()> {
+    Ok(bed.state_db()?.hset(
+        format!("WARM_RESTART_ENABLE_TABLE|{scope}"),
+        "enable",
+        enable,
+    )?)
+}
+
+fn set_restore_count(bed: &Bed, count: &str) -> Result<()> {
+    Ok(bed
+        .state_db()?
+        .hset("WARM_RESTART_TABLE|portsyncd", "restore_count", count)?)
+}
+
+/// sonic-mgmt compares the rows before and after: only the count may differ.
+fn expect_row(bed: &Bed, count: &str) -> Result<()> {
+    let row: Row = bed.state_db()?.hgetall("WARM_RESTART_TABLE|portsyncd")?;
+    let wanted = Row::from([("restore_count".to_owned(), count.to_owned())]);
+    ensure!(
+        row == wanted,
+        "WARM_RESTART_TABLE|portsyncd is {row:?}, not {wanted:?}"
+    );
+    Ok(())
+}

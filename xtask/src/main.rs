@@ -1,0 +1,46 @@
+//! `cargo xtask`: what a developer of portsyncd does, each as one command.
+//!
+//! Every subcommand is a module with a `run`; this file only names them.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod command;
+mod demo;
+mod ebpf;
+mod lint;
+mod setup;
+mod stages;
+mod test;
+
+/// The chores of portsyncd's developers
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the build and the tests need and this machine lacks
+    Setup(setup::Args),
+    /// Build the eBPF object that is committed beside its sources
+    BuildEbpf(ebpf::Args),
+    /// Show the daemon at work on 32 tap ports
+    Demo(demo::Args),
+    /// Check formatting and lints of both workspaces
+    Lint,
+    /// Set up, lint, check the eBPF object, build the daemon, run every test
+    Test,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Setup(args) => setup::run(args),
+        Command::BuildEbpf(args) => ebpf::run(args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Lint => lint::run(),
+        Command::Test => test::run(),
+    }
+}

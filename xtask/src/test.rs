@@ -1,0 +1,56 @@
+//! `cargo xtask test`: everything that must hold before a change is accepted.
+//!
+//! The integration tests make network namespaces and load eBPF programs, so the
+//! test executables run as root: directly, or each through sudo, which leaves the
+//! building, and every file that it writes, to the user.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::command::{cargo, find_program, is_root, run as run_command, workspace_root};
+use crate::stages::Stages;
+use crate::{ebpf, lint, setup};
+
+/// Runs every stage up to the first that fails.
+pub(crate) fn run() -> Result<()> {
+    let root = workspace_root()?;
+    let mut stages = Stages::default();
+    let outcome = every_stage(&mut stages, &root);
+    stages.finish(outcome)
+}
+
+fn every_stage(stages: &mut Stages, root: &Path) -> Result<()> {
+    stages.run("setup", || setup::run(setup::Args { ebpf: true }))?;
+    stages.run("lint", lint::run)?;
+    stages.run("build-ebpf --check", || {
+        ebpf::run(ebpf::Args { check: true })
+    })?;
+    stages.run("build", || {
+        run_command(cargo(root).args(["build", "--release", "--locked", "--package", "portsyncd"]))
+    })?;
+    stages.run("test", || run_command(&mut tests_as_root(root)?))
+}
+
+/// `cargo test` of the whole workspace whose executables run as root.
+fn tests_as_root(root: &Path) -> Result<Command> {
+    let mut test = cargo(root);
+    test.args(["test", "--workspace", "--locked"]);
+    if !is_root() {
+        let sudo = find_program("sudo")
+            .context("the integration tests need root, and there is no sudo: run this as root")?;
+        // sudo sets a PATH of its own; the tests need the programs of the caller's.
+        let path = env::var("PATH").context("PATH is not set, or not UTF-8")?;
+        let runner = [
+            sudo.display().to_string(),
+            "--preserve-env".into(),
+            "env".into(),
+            format!("PATH={path}"),
+        ];
+        test.arg("--config")
+            .arg(format!("target.'cfg(all())'.runner={runner:?}"));
+    }
+    Ok(test)
+}
