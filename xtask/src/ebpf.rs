@@ -46,7 +46,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     if args.check {
         return check(&root, &toolchain, &identity);
     }
-    let object = build(&root, &toolchain, &target_dir(&root).join("ebpf"))?;
+    // Not locked: the version of a crate of ours may have changed.
+    let object = build(&root, &toolchain, &target_dir(&root).join("ebpf"), None)?;
     write(&root.join(OBJECT), &object)?;
     write(&root.join(IDENTITY), identity.as_bytes())?;
     eprintln!("{OBJECT}: {} bytes", object.len());
@@ -59,7 +60,7 @@ fn check(root: &Path, toolchain: &Toolchain, identity: &str) -> Result<()> {
     let built_by = fs::read_to_string(root.join(IDENTITY))
         .with_context(|| format!("cannot read {IDENTITY}"))?;
     let scratch = tempfile::tempdir().context("cannot make a scratch directory")?;
-    let object = build(root, toolchain, scratch.path())?;
+    let object = build(root, toolchain, scratch.path(), Some("--locked"))?;
     if built_by == identity {
         ensure!(
             object == committed,
@@ -84,7 +85,12 @@ fn check(root: &Path, toolchain: &Toolchain, identity: &str) -> Result<()> {
 }
 
 /// Builds the crate with everything under `target`; the object's bytes.
-fn build(root: &Path, toolchain: &Toolchain, target: &Path) -> Result<Vec<u8>> {
+fn build(
+    root: &Path,
+    toolchain: &Toolchain,
+    target: &Path,
+    locked: Option<&str>,
+) -> Result<Vec<u8>> {
     let directory = root.join(CRATE);
     let mut build = match &toolchain.rustc {
         Rustc::Packaged(rustc) => {
@@ -99,8 +105,9 @@ fn build(root: &Path, toolchain: &Toolchain, target: &Path) -> Result<Vec<u8>> {
             cargo
         }
     };
-    build.args(["--release", "--locked", "--target", TARGET, "--target-dir"]);
+    build.args(["--release", "--target", TARGET, "--target-dir"]);
     build.arg(target);
+    build.args(locked);
     build.env("RUSTC_BOOTSTRAP", UNSTABLE_IN);
     build.env(
         "CARGO_ENCODED_RUSTFLAGS",

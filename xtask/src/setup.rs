@@ -29,7 +29,7 @@ const PROGRAMS: [(&str, &str); 3] = [
     ("ip", "iproute2"),
 ];
 
-/// Debian's compiler for Rust in the archive's newest release, and its `core` for BPF.
+/// The newer Rust compiler that Debian keeps for its browsers, and its `core` for BPF.
 const BPF_RUST_PACKAGES: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
 
 /// Installs packages with every service kept from starting: `invoke-rc.d` and
