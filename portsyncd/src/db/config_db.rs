@@ -59,6 +59,10 @@ pub(super) async fn read_rows(
     separator: char,
     names: &[IfName],
 ) -> Result<Vec<ConfigRow>, DbError> {
+    // Redis has no empty pipeline.
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
     let prefix = keys::row(keys::CONFIG_PORT_TABLE, separator, "").into_bytes();
     let mut read = redis::Pipeline::with_capacity(names.len());
     read.ignore_errors();

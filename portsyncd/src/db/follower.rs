@@ -132,7 +132,7 @@ impl Follower {
                             config_db = %self.addresses.config,
                             appl_db = %self.addresses.appl,
                             %error,
-                            "configuration databases unreachable, retrying"
+                            "configuration databases unreachable or refusing, retrying"
                         );
                     }
                 }

@@ -27,7 +27,7 @@ pub fn choose(link: &config::Link, netns: &Netns) -> Result<Choice, LinkError> {
     let netlink = || NetlinkSource::open(link.netlink_rcvbuf_bytes()).map(LinkSource::Netlink);
     netns.run(|| match link.source {
         config::Source::Ebpf => Ok(Choice {
-            source: ebpf()?,
+            source: ebpf().map_err(insisted)?,
             reason: "configured".to_owned(),
         }),
         config::Source::Netlink => Ok(Choice {
@@ -45,4 +45,23 @@ pub fn choose(link: &config::Link, netns: &Netns) -> Result<Choice, LinkError> {
             }),
         },
     })
+}
+
+/// The configuration insists on what the host refuses: say what would help.
+fn insisted(refused: LinkError) -> LinkError {
+    match refused {
+        LinkError::Ebpf {
+            step,
+            reason,
+            forbidden,
+        } => LinkError::Ebpf {
+            step,
+            reason: format!(
+                "{reason}; link.source = \"ebpf\" needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, \
+                 link.source = \"auto\" takes what the host allows"
+            ),
+            forbidden,
+        },
+        other => other,
+    }
 }
