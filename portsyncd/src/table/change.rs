@@ -35,6 +35,8 @@ impl PortState {
 pub enum Origin {
     /// An `RTM_NEWLINK` or `RTM_DELLINK`.
     LinkMessage,
+    /// A carrier record, before linkwatch.
+    Carrier,
     /// A reconciliation dump.
     Dump,
     /// A change of the configuration, or a republication of what was known.

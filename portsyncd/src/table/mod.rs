@@ -22,6 +22,7 @@
 //! 6. an `RTM_NEWLINK` writes the row of a known port, even when nothing differs:
 //!    teammgrd waits for any write.
 
+mod carrier;
 mod change;
 mod filter;
 mod init;
@@ -87,7 +88,7 @@ impl PortTable {
         }
     }
 
-    /// Takes one link message, in the order in which the kernel sent them.
+    /// Takes one record, in the order in which the kernel made them.
     pub fn link_message(&mut self, record: &LinkRecord) -> Verdict {
         if record.malformed != malformed::NOT {
             return Verdict::Malformed;
@@ -98,6 +99,7 @@ impl PortTable {
         match record.msg_type {
             msg::NEWLINK => self.newlink(name, record),
             msg::DELLINK => self.dellink(name, record),
+            msg::CARRIER_OFF | msg::CARRIER_ON => self.carrier_changed(record),
             _ => Verdict::Malformed,
         }
     }
@@ -263,6 +265,14 @@ impl PortTable {
             }
         }
         totals
+    }
+
+    /// How often the netdev of `name` has lost its carrier, by the kernel's count
+    /// and by carrier records that are newer than it.
+    #[must_use]
+    pub fn carrier_downs(&self, name: &IfName) -> Option<u32> {
+        let ifindex = self.ports.get(name)?.netdev?;
+        Some(self.netdevs.get(&ifindex)?.carrier.downs())
     }
 
     /// Where the way to PortInitDone stands, and how many ports are awaited.

@@ -2,6 +2,8 @@
 
 use portsyncd_common::{IfName, LinkRecord, kind, present};
 
+use super::carrier::Carrier;
+
 /// What the table keeps of one netdev whose name can be a port's.
 #[derive(Debug)]
 pub(super) struct Netdev {
@@ -10,6 +12,7 @@ pub(super) struct Netdev {
     pub(super) name: Option<IfName>,
     pub(super) flags: u32,
     pub(super) mtu: u32,
+    pub(super) carrier: Carrier,
     /// A LAG of teamd's. Bridges send `AF_BRIDGE` messages without
     /// `IFLA_LINKINFO`, so it is remembered.
     pub(super) team: bool,
@@ -28,6 +31,7 @@ impl Netdev {
             name: None,
             flags: 0,
             mtu: 0,
+            carrier: Carrier::default(),
             team: false,
             old: false,
             as_of_ns: 0,
@@ -39,7 +43,7 @@ impl Netdev {
 
     /// Takes everything but the name, which the table moves from port to port.
     pub(super) fn update(&mut self, record: &LinkRecord) {
-        self.flags = record.flags;
+        self.flags = self.carrier.correct(record);
         if record.present & present::MTU != 0 {
             self.mtu = record.mtu;
         }

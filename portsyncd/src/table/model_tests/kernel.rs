@@ -30,6 +30,8 @@ pub(super) struct Netdev {
     pub(super) flags: u32,
     pub(super) mtu: u32,
     pub(super) master: bool,
+    pub(super) ups: u32,
+    pub(super) downs: u32,
 }
 
 impl Netdev {
@@ -49,7 +51,9 @@ pub(super) struct Kernel {
     clock_ns: u64,
     /// Sent and not yet delivered.
     pub(super) messages: VecDeque<LinkRecord>,
-    /// A carrier that linkwatch has not announced yet.
+    /// The carrier hook is attached.
+    pub(super) hook: bool,
+    /// Carriers that linkwatch has not looked at yet.
     held_back: BTreeSet<u32>,
     /// Every state that a name has had.
     pub(super) history: BTreeSet<(IfName, bool, bool, u32)>,
@@ -89,6 +93,8 @@ impl Kernel {
             flags: 0,
             mtu: 1500,
             master: false,
+            ups: 0,
+            downs: 0,
         };
         self.netdevs.insert(ifindex, netdev);
         self.send(ifindex, msg::NEWLINK, u32::MAX);
@@ -118,24 +124,69 @@ impl Kernel {
     pub(super) fn change(&mut self, ifindex: u32, change: impl FnOnce(&mut Netdev)) {
         if let Some(netdev) = self.netdevs.get_mut(&ifindex) {
             change(netdev);
-            self.held_back.remove(&ifindex);
             self.send(ifindex, msg::NEWLINK, 0);
         }
     }
 
-    /// A lost carrier in linkwatch's hold-off: the flag is gone, nobody is told.
+    /// A lost carrier in linkwatch's hold-off that no hook sees: the flag is gone,
+    /// nobody is told.
     pub(super) fn lose_carrier_silently(&mut self, ifindex: u32) {
-        if let Some(netdev) = self.netdevs.get_mut(&ifindex) {
-            netdev.flags &= !flag::LOWER_UP;
-            self.held_back.insert(ifindex);
-            self.remember(ifindex);
+        let hook = std::mem::take(&mut self.hook);
+        self.carrier(ifindex, false);
+        self.hook = hook;
+    }
+
+    /// `netif_carrier_on` and `netif_carrier_off`: nothing where it does not change.
+    pub(super) fn carrier(&mut self, ifindex: u32, on: bool) {
+        let timestamp_ns = self.now();
+        let Some(netdev) = self.netdevs.get_mut(&ifindex) else {
+            return;
+        };
+        if (netdev.flags & flag::LOWER_UP != 0) == on {
+            return;
+        }
+        netdev.flags ^= flag::LOWER_UP;
+        netdev.ups += u32::from(on);
+        netdev.downs += u32::from(!on);
+        self.held_back.insert(ifindex);
+        self.remember(ifindex);
+        if self.hook {
+            let record = self.record(
+                ifindex,
+                if on {
+                    msg::CARRIER_ON
+                } else {
+                    msg::CARRIER_OFF
+                },
+            );
+            self.messages.push_back(LinkRecord {
+                timestamp_ns,
+                present: present::NAME | present::CARRIER,
+                kind: kind::OTHER,
+                ..record
+            });
         }
     }
 
-    /// Linkwatch's second is over.
-    pub(super) fn announce_held_back(&mut self) {
+    /// A link message is filled in, the carrier changes, the message is sent.
+    pub(super) fn race(&mut self, ifindex: u32, on: bool) {
+        let record = self.record(ifindex, msg::NEWLINK);
+        self.carrier(ifindex, on);
+        let timestamp_ns = self.now();
+        self.messages.push_back(LinkRecord {
+            timestamp_ns,
+            ..record
+        });
+    }
+
+    /// Linkwatch's second is over: `IFF_RUNNING` follows the carrier.
+    pub(super) fn linkwatch(&mut self) {
         for ifindex in std::mem::take(&mut self.held_back) {
-            self.change(ifindex, |netdev| netdev.flags &= !flag::RUNNING);
+            self.change(ifindex, |netdev| {
+                let carrier = netdev.flags & flag::LOWER_UP != 0;
+                netdev.flags =
+                    netdev.flags & !flag::RUNNING | if carrier { flag::RUNNING } else { 0 };
+            });
         }
     }
 
@@ -193,7 +244,13 @@ impl Kernel {
             flags: netdev.flags,
             mtu: netdev.mtu,
             master: if netdev.master { BRIDGE } else { 0 },
-            present: present::NAME | present::MTU | if netdev.master { present::MASTER } else { 0 },
+            carrier_up_count: netdev.ups,
+            carrier_down_count: netdev.downs,
+            present: present::NAME
+                | present::CARRIER_UP_COUNT
+                | present::CARRIER_DOWN_COUNT
+                | present::MTU
+                | if netdev.master { present::MASTER } else { 0 },
             msg_type,
             kind: if netdev.is_team() {
                 kind::TEAM

@@ -30,6 +30,9 @@ fn op() -> impl Strategy<Value = Op> {
         2 => any::<u8>().prop_map(Op::Enslave),
         2 => any::<u8>().prop_map(Op::Release),
         3 => any::<u8>().prop_map(Op::HeldBackCarrier),
+        6 => (any::<u8>(), any::<bool>()).prop_map(|(which, on)| Op::Carrier(which, on)),
+        3 => (any::<u8>(), any::<bool>()).prop_map(|(which, on)| Op::Race(which, on)),
+        3 => Just(Op::Linkwatch),
         2 => name.clone().prop_map(Op::Configure),
         1 => name.prop_map(Op::Unconfigure),
         6 => any::<u8>().prop_map(Op::Deliver),
@@ -53,8 +56,9 @@ proptest! {
     fn state_db_ends_up_as_the_kernel(
         ops in prop::collection::vec(op(), 0..120),
         warm in any::<bool>(),
+        hook in any::<bool>(),
     ) {
-        let mut world = World::new(warm);
+        let mut world = World::new(warm, hook);
         for op in ops {
             world.apply(op);
         }
@@ -66,8 +70,9 @@ proptest! {
     #[test]
     fn events_alone_are_enough_when_none_is_lost(
         ops in prop::collection::vec(op(), 0..120),
+        hook in any::<bool>(),
     ) {
-        let mut world = World::new(false);
+        let mut world = World::new(false, hook);
         for op in ops {
             if !matches!(op, Op::Lose | Op::Break(_) | Op::FlushAll | Op::Overflow) {
                 world.apply(op);

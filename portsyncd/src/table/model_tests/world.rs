@@ -17,6 +17,12 @@ pub(super) enum Op {
     Enslave(u8),
     Release(u8),
     HeldBackCarrier(u8),
+    /// The driver reports a carrier.
+    Carrier(u8, bool),
+    /// It does so between the filling in and the sending of a link message.
+    Race(u8, bool),
+    /// Linkwatch's second is over.
+    Linkwatch,
     Configure(usize),
     Unconfigure(usize),
     /// Some link messages reach the table.
@@ -76,7 +82,7 @@ fn name(index: usize) -> IfName {
 }
 
 impl World {
-    pub(super) fn new(warm: bool) -> Self {
+    pub(super) fn new(warm: bool, hook: bool) -> Self {
         let mut world = Self {
             kernel: Kernel::default(),
             table: PortTable::new(NameFilter::default()),
@@ -93,6 +99,7 @@ impl World {
             awaited: BTreeSet::from([name(0), name(1)]),
             maybe_seen: BTreeSet::new(),
         };
+        world.kernel.hook = hook;
         // An earlier daemon left rows, one of them of a port that is gone.
         let row = PortState::new(0, 9100);
         world.rows.insert(name(0), row);
@@ -114,8 +121,11 @@ impl World {
             Op::Rename(which, to) => kernel.on(which, |kernel, i| kernel.rename(i, name(to))),
             Op::Flags(which, bits) => {
                 let bit = |at: u8, flag| if bits >> at & 1 == 1 { flag } else { 0 };
-                let flags = bit(0, flag::UP) | bit(1, flag::RUNNING) | bit(2, flag::LOWER_UP);
-                kernel.on(which, |kernel, i| kernel.change(i, |n| n.flags = flags));
+                let flags = bit(0, flag::UP) | bit(1, flag::RUNNING);
+                kernel.on(which, |kernel, i| {
+                    kernel.carrier(i, bits >> 2 & 1 == 1);
+                    kernel.change(i, |n| n.flags = n.flags & flag::LOWER_UP | flags);
+                });
             }
             Op::Mtu(which, step) => {
                 let mtu = 1500 + u32::from(step);
@@ -124,6 +134,9 @@ impl World {
             Op::Enslave(which) => kernel.on(which, Kernel::enslave),
             Op::Release(which) => kernel.on(which, Kernel::release),
             Op::HeldBackCarrier(which) => kernel.on(which, Kernel::lose_carrier_silently),
+            Op::Carrier(which, on) => kernel.on(which, |kernel, i| kernel.carrier(i, on)),
+            Op::Race(which, on) => kernel.on(which, |kernel, i| kernel.race(i, on)),
+            Op::Linkwatch => kernel.linkwatch(),
             Op::Configure(index) => self.configure(name(index), true),
             Op::Unconfigure(index) => self.configure(name(index), false),
             Op::Deliver(count) => self.deliver(usize::from(count) % 8),
@@ -344,7 +357,7 @@ impl World {
 
     /// Lets everything happen that is on its way.
     pub(super) fn settle(&mut self) {
-        self.kernel.announce_held_back();
+        self.kernel.linkwatch();
         while !self.config_events.is_empty() {
             self.deliver_config();
         }
@@ -357,7 +370,7 @@ impl World {
 
     /// As [`settle`](Self::settle), but only the dump that runs already ends.
     pub(super) fn settle_without_dump(&mut self) {
-        self.kernel.announce_held_back();
+        self.kernel.linkwatch();
         while !self.config_events.is_empty() {
             self.deliver_config();
         }
@@ -378,6 +391,12 @@ impl World {
             .filter(|name| NameFilter::default().accepts(name))
         {
             assert_eq!(self.rows.get(name), netdevs.get(name), "row of {name}");
+        }
+        for netdev in self.kernel.netdevs.values().filter(|n| !n.is_team()) {
+            if NameFilter::default().accepts(&netdev.name) {
+                let counted = self.table.carrier_downs(&netdev.name);
+                assert_eq!(counted, Some(netdev.downs), "losses of {}", netdev.name);
+            }
         }
         for name in self.rows.keys() {
             assert!(netdevs.contains_key(name), "{name} has a row and no netdev");
