@@ -10,6 +10,7 @@ mod port_log;
 mod reload;
 mod resync;
 mod road;
+mod settling;
 mod signals;
 mod tally;
 mod watchdog;

@@ -4,6 +4,11 @@
 //! passed the netdev in question. Dumps are spaced, so that a storm of losses
 //! costs the kernel's RTNL lock little, and an interrupted one is repeated with
 //! growing pauses for as long as it takes.
+//!
+//! Sampling is for where no carrier hook can attach: linkwatch tells the first
+//! loss of a failure at once and holds the others back, for a second and more. So
+//! after a loss the netdevs are looked at again, in dumps close to each other at
+//! first, for as long as linkwatch's second lasts or they still find something.
 
 use std::time::Duration;
 
@@ -14,6 +19,13 @@ const SPACING: Duration = Duration::from_millis(100);
 /// The first pause after an interrupted dump; it doubles up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(10);
 const LONGEST_RETRY: Duration = Duration::from_secs(1);
+
+/// The shortest time from one sample to the next; it doubles up to the longest
+/// while samples find nothing new.
+const FIRST_SAMPLE: Duration = Duration::from_millis(20);
+const LONGEST_SAMPLE: Duration = Duration::from_millis(160);
+/// Linkwatch's second, and some more.
+const SAMPLING: Duration = Duration::from_millis(1100);
 
 /// Why a dump is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +40,8 @@ pub(super) enum Reason {
     Interval,
     /// The last one was interrupted or failed.
     Partial,
+    /// Carriers may have been lost that linkwatch holds back.
+    Sample,
 }
 
 impl Reason {
@@ -38,6 +52,7 @@ impl Reason {
             Self::Reconnect => "reconnect",
             Self::Interval => "interval",
             Self::Partial => "partial",
+            Self::Sample => "sample",
         }
     }
 }
@@ -50,6 +65,14 @@ pub(super) struct Resync {
     running: bool,
     last_start: Option<Instant>,
     retry: Duration,
+    sampling: Option<Sampling>,
+}
+
+/// Sampling under way.
+#[derive(Clone, Copy, Debug)]
+struct Sampling {
+    until: Instant,
+    pause: Duration,
 }
 
 impl Resync {
@@ -61,6 +84,38 @@ impl Resync {
             running: false,
             last_start: None,
             retry: FIRST_RETRY,
+            sampling: None,
+        }
+    }
+
+    /// A port lost its carrier, or one is still held back: others may have too.
+    pub(super) fn sample(&mut self, now: Instant) {
+        self.sampling = Some(Sampling {
+            until: now + SAMPLING,
+            pause: FIRST_SAMPLE,
+        });
+        self.schedule_sample(now);
+    }
+
+    /// Linkwatch still holds carriers back: the samples go on, ever more seldom.
+    pub(super) fn prolong_sampling(&mut self, now: Instant) {
+        if let Some(sampling) = &mut self.sampling {
+            sampling.until = now + SAMPLING;
+        }
+    }
+
+    fn schedule_sample(&mut self, now: Instant) {
+        let Some(sampling) = self.sampling else {
+            return;
+        };
+        if now >= sampling.until {
+            self.sampling = None;
+            return;
+        }
+        let last = self.last_start;
+        let at = last.map_or(now, |last| (last + sampling.pause).max(now));
+        if self.due.is_none_or(|(due, _)| at < due) {
+            self.due = Some((at, Reason::Sample));
         }
     }
 
@@ -99,6 +154,10 @@ impl Resync {
         self.running = false;
         if complete {
             self.retry = FIRST_RETRY;
+            if let Some(sampling) = &mut self.sampling {
+                sampling.pause = (sampling.pause * 2).min(LONGEST_SAMPLE);
+            }
+            self.schedule_sample(now);
             self.schedule_interval(now);
             return;
         }
@@ -178,5 +237,42 @@ mod tests {
             resync.start_due(now + Duration::from_secs(10)),
             Some(Reason::Loss)
         );
+    }
+
+    #[test]
+    fn samples_are_close_at_first_and_end_with_linkwatchs_second() {
+        let mut now = Instant::now();
+        let mut resync = Resync::new(None);
+        resync.request(Reason::Start, now);
+        resync.start_due(now);
+        resync.ended(true, now);
+        now += Duration::from_secs(10);
+        let lost = now;
+        resync.sample(now);
+        let mut at = Vec::new();
+        while let Some(due) = resync.deadline() {
+            now = due;
+            assert_eq!(resync.start_due(now), Some(Reason::Sample));
+            at.push(now - lost);
+            resync.ended(true, now);
+        }
+        assert_eq!(at[0], Duration::ZERO, "the first one at once");
+        assert!(at[1] <= FIRST_SAMPLE * 2);
+        assert!(at.len() < 12, "{at:?}");
+        assert!(*at.last().unwrap() < SAMPLING);
+    }
+
+    #[test]
+    fn a_sample_that_finds_something_keeps_them_close() {
+        let mut now = Instant::now();
+        let mut resync = Resync::new(None);
+        resync.sample(now);
+        for _ in 0..100 {
+            now = resync.deadline().unwrap();
+            resync.start_due(now);
+            resync.ended(true, now);
+            resync.sample(now);
+            assert!(resync.deadline().unwrap() - now <= FIRST_SAMPLE * 2);
+        }
     }
 }

@@ -4,6 +4,7 @@ use tracing::info;
 
 use super::latency::Latency;
 use crate::link::LossReason;
+use crate::link::settle::Settled;
 use crate::table::{Change, Origin};
 
 /// What the road has done since it started.
@@ -29,6 +30,10 @@ pub(super) struct Tally {
     pub(super) changes: u64,
     /// Connections to STATE_DB that broke or could not be made.
     pub(super) redis_failures: u64,
+    /// Requests to settle a carrier that were answered as hoped.
+    settled: u64,
+    /// Those that were not.
+    unsettled: u64,
     /// From link message to acknowledged row.
     latency: Latency,
 }
@@ -46,6 +51,8 @@ impl Tally {
             batches: 0,
             changes: 0,
             redis_failures: 0,
+            settled: 0,
+            unsettled: 0,
             latency: Latency::new(),
         }
     }
@@ -55,9 +62,16 @@ impl Tally {
         self.batches += 1;
         self.changes += changes.len() as u64;
         for change in changes {
-            if change.origin == Origin::LinkMessage {
+            if matches!(change.origin, Origin::LinkMessage | Origin::Carrier) {
                 self.latency.count(now_ns.saturating_sub(change.since_ns));
             }
+        }
+    }
+
+    pub(super) fn settled(&mut self, answer: Settled) {
+        match answer {
+            Settled::Agrees => self.settled += 1,
+            Settled::Disagrees | Settled::Refused => self.unsettled += 1,
         }
     }
 
@@ -82,6 +96,8 @@ impl Tally {
             batches = self.batches,
             changes = self.changes,
             redis_failures = self.redis_failures,
+            settled = self.settled,
+            unsettled = self.unsettled,
             latency_p50_us = self.latency.quantile_us(500),
             latency_p99_us = self.latency.quantile_us(990),
             latency_max_us = self.latency.max_us(),

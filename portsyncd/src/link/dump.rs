@@ -14,16 +14,13 @@ use tokio::sync::mpsc;
 use super::LinkError;
 use super::messages::{Message, Messages};
 use super::netns::Netns;
+use super::request::getlink;
 use super::socket::RouteSocket;
 use crate::clock::monotonic_ns;
 
 const WHAT: &str = "dump socket";
-const RTM_GETLINK: u16 = 18;
 /// `NLM_F_REQUEST | NLM_F_DUMP`.
 const FLAGS: u16 = 1 | 0x300;
-const IFLA_EXT_MASK: u16 = 29;
-/// `RTEXT_FILTER_SKIP_STATS` (`linux/rtnetlink.h`).
-const SKIP_STATS: u32 = 8;
 /// The kernel fills parts of at most 32 KiB (`netlink_dump`).
 const PART_BYTES: usize = 32 << 10;
 /// Parts that may wait for the road.
@@ -72,7 +69,7 @@ fn run(netns: &Netns, parts: &mpsc::Sender<DumpPart>) -> Result<bool, LinkError>
     if parts.blocking_send(DumpPart::Begin(not_before_ns)).is_err() {
         return Ok(true);
     }
-    rustix::net::send(&socket, &request(), SendFlags::empty())
+    rustix::net::send(&socket, &getlink(FLAGS, 0), SendFlags::empty())
         .map_err(LinkError::call("send RTM_GETLINK", WHAT))?;
     let mut buffer = vec![0; PART_BYTES];
     let mut interrupted = false;
@@ -115,16 +112,4 @@ fn run(netns: &Netns, parts: &mpsc::Sender<DumpPart>) -> Result<bool, LinkError>
             return Ok(interrupted || stopped);
         }
     }
-}
-
-/// `struct nlmsghdr`, `struct ifinfomsg` and `IFLA_EXT_MASK` (rtnetlink(7)).
-fn request() -> [u8; 40] {
-    let mut bytes = [0; 40];
-    bytes[0..4].copy_from_slice(&40_u32.to_ne_bytes());
-    bytes[4..6].copy_from_slice(&RTM_GETLINK.to_ne_bytes());
-    bytes[6..8].copy_from_slice(&FLAGS.to_ne_bytes());
-    bytes[32..34].copy_from_slice(&8_u16.to_ne_bytes());
-    bytes[34..36].copy_from_slice(&IFLA_EXT_MASK.to_ne_bytes());
-    bytes[36..40].copy_from_slice(&SKIP_STATS.to_ne_bytes());
-    bytes
 }

@@ -11,7 +11,9 @@ mod error;
 mod messages;
 pub mod netlink;
 pub mod netns;
+mod request;
 mod set_down;
+pub mod settle;
 mod socket;
 
 use portsyncd_common::LinkRecord;

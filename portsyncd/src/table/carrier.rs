@@ -24,7 +24,7 @@
 //! later state is the older one, or was filled in while the state changed: its
 //! `IFF_LOWER_UP` is not believed.
 
-use portsyncd_common::{LinkRecord, flag, msg, present};
+use portsyncd_common::{IfName, LinkRecord, flag, msg, present};
 
 use super::{Origin, PortTable, Verdict};
 
@@ -97,6 +97,7 @@ impl PortTable {
             // Not a port's, or its first link message is still to come and tells all.
             return Verdict::Filtered;
         };
+        let was_up = netdev.is_oper_up();
         netdev.carrier.tell(record);
         netdev.flags = netdev.flags & !BITS | record.flags & BITS;
         netdev.as_of_ns = netdev.as_of_ns.max(record.timestamp_ns);
@@ -111,6 +112,34 @@ impl PortTable {
         if port.is_member() && !port.owed.set && !stands {
             self.owe_set(name, record.timestamp_ns, Origin::Carrier);
         }
+        self.note_carrier(name, was_up);
         Verdict::Accepted
+    }
+
+    /// Notes what others may have to do about the carrier of a port.
+    pub(super) fn note_carrier(&mut self, name: IfName, was_up: bool) {
+        let Some(port) = self.ports.get(&name).filter(|port| port.is_member()) else {
+            return;
+        };
+        let Some(ifindex) = port.netdev else { return };
+        let Some(netdev) = self.netdevs.get(&ifindex) else {
+            return;
+        };
+        if netdev.is_held_back() {
+            self.held_back.push(ifindex);
+        }
+        let lost = netdev.flags & (flag::UP | flag::LOWER_UP) == flag::UP;
+        self.losses += u64::from(was_up && lost);
+    }
+
+    /// The ifindexes of ports whose lost carrier linkwatch had not looked at when
+    /// they were last told of; one may be named more than once.
+    pub fn take_held_back(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.held_back)
+    }
+
+    /// How many ports have gone down for want of a carrier since the last call.
+    pub fn take_losses(&mut self) -> u64 {
+        std::mem::take(&mut self.losses)
     }
 }

@@ -74,6 +74,10 @@ pub struct PortTable {
     questions: Vec<IfName>,
     /// Old netdevs that have to be set down.
     set_down: Vec<u32>,
+    /// Netdevs whose carrier linkwatch has not looked at, as last seen.
+    held_back: Vec<u32>,
+    /// Ports that went down for want of a carrier, told by messages and dumps.
+    losses: u64,
     dump: Dump,
     init: Init,
 }
@@ -117,6 +121,7 @@ impl PortTable {
         let Some(netdev) = self.netdevs.get_mut(&record.ifindex) else {
             return Verdict::Filtered;
         };
+        let was_up = netdev.is_oper_up() && !first_met;
         netdev.update(record);
         if netdev.team || netdev.old {
             self.step_aside(record.ifindex, record.timestamp_ns);
@@ -126,6 +131,7 @@ impl PortTable {
             self.take_name(record.ifindex, name, record.timestamp_ns);
         }
         self.accepted(name, record.timestamp_ns);
+        self.note_carrier(name, was_up);
         Verdict::Accepted
     }
 

@@ -1,8 +1,9 @@
 //! One netdev as the kernel last described it.
 
-use portsyncd_common::{IfName, LinkRecord, kind, present};
+use portsyncd_common::{IfName, LinkRecord, flag, kind, present};
 
 use super::carrier::Carrier;
+use super::change::PortState;
 
 /// What the table keeps of one netdev whose name can be a port's.
 #[derive(Debug)]
@@ -39,6 +40,17 @@ impl Netdev {
         };
         netdev.update(record);
         netdev
+    }
+
+    /// Whether the netdev is operationally up, as ports are published.
+    pub(super) fn is_oper_up(&self) -> bool {
+        PortState::new(self.flags, self.mtu).oper_up
+    }
+
+    /// Linkwatch has not looked at the carrier that was lost: `IFF_RUNNING`
+    /// without `IFF_LOWER_UP`.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.flags & (flag::RUNNING | flag::LOWER_UP) == flag::RUNNING
     }
 
     /// Takes everything but the name, which the table moves from port to port.

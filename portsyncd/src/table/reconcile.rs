@@ -103,6 +103,7 @@ impl PortTable {
             netdev.old = old;
             netdev
         });
+        let was_up = netdev.is_oper_up();
         netdev.update(record);
         netdev.dump = self.dump.number;
         if netdev.team || netdev.old {
@@ -121,6 +122,7 @@ impl PortTable {
         } else if !port.owed.set && !stands {
             self.owe_set(name, record.timestamp_ns, Origin::Dump);
         }
+        self.note_carrier(name, was_up);
         Verdict::Accepted
     }
 

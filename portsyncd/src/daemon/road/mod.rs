@@ -4,6 +4,7 @@
 //! way waits for a timer, a lock or another thread. Dumps, the databases'
 //! [`Follower`](crate::db::Follower) and signals come in from beside it.
 
+mod carrier;
 mod databases;
 mod kernel;
 mod stop;
@@ -15,6 +16,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::{debug, error, info, warn};
+
+use carrier::CarrierCare;
 
 use super::notify;
 use super::port_log::PortLog;
@@ -60,6 +63,7 @@ pub(super) struct Road {
     port_log: PortLog,
     loss_log: Budget,
     watchdog: Watchdog,
+    care: CarrierCare,
     started: Instant,
     /// Link events are taken; before that they wait in the kernel.
     watching: bool,
@@ -116,6 +120,7 @@ impl Road {
             port_log: PortLog::new(),
             loss_log: Budget::new(per_second(1)),
             watchdog: Watchdog::new(&parts.reloader.config().health, now),
+            care: CarrierCare::new(&parts.reloader.config().link, now),
             started: now,
             watching: false,
             more: false,
@@ -156,6 +161,7 @@ impl Road {
                         source: std::io::Error::other("their task ended"),
                     }),
                 },
+                answer = self.care.answer() => self.settled(answer),
                 asked = signals.next() => match asked {
                     Asked::Stop => break,
                     Asked::Reload => self.reload(),
@@ -178,6 +184,7 @@ impl Road {
         self.bound_queue();
         self.ask_databases();
         let now = Instant::now();
+        self.care_for_carriers(now);
         if let Some(reason) = self.resync.start_due(now) {
             if reason == Reason::Interval {
                 // Redis may publish no keyspace events. A full channel has asked already.
@@ -340,6 +347,7 @@ impl Road {
             batch,
             ready,
             self.watchdog.deadline(),
+            self.care.deadline(),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now + FAR);
         if timer.deadline() != next {

@@ -1,0 +1,109 @@
+//! Lost carriers that linkwatch holds back: found early, settled early.
+
+use tokio::time::Instant;
+use tracing::{error, info};
+
+use super::Road;
+use crate::config::AutoOff;
+use crate::daemon::settling::Settling;
+use crate::link::settle::{Settled, Settler};
+
+/// Requests that may wait for the settling thread.
+const REQUESTS_AHEAD: usize = 64;
+
+/// What the road does about lost carriers.
+pub(super) struct CarrierCare {
+    /// `None` until the first port needs it, or for good when it cannot be had.
+    settler: Option<Settler>,
+    settling: Settling,
+    /// `link.linkwatch_sync`, and the settler could be started.
+    may_settle: bool,
+    /// `link.carrier_sampling`.
+    may_sample: bool,
+}
+
+impl CarrierCare {
+    pub(super) fn new(link: &crate::config::Link, now: Instant) -> Self {
+        Self {
+            settler: None,
+            settling: Settling::new(now),
+            may_settle: link.linkwatch_sync == AutoOff::Auto,
+            may_sample: link.carrier_sampling == AutoOff::Auto,
+        }
+    }
+
+    /// When there is next something to do; an answer comes first while the
+    /// settling thread has all it can take.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let room = self.settler.as_ref().is_none_or(Settler::has_room);
+        self.settling.deadline().filter(|_| room)
+    }
+
+    /// The settling thread's next answer; waits for ever while there is none.
+    pub(super) async fn answer(&mut self) -> Settled {
+        match &mut self.settler {
+            Some(settler) => settler.answer().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Road {
+    /// Follows up what the table has noticed of lost carriers.
+    pub(super) fn care_for_carriers(&mut self, now: Instant) {
+        let table = &mut self.parts.table;
+        let (losses, held_back) = (table.take_losses(), table.take_held_back());
+        if self.care.may_sample {
+            if losses > 0 {
+                self.resync.sample(now);
+            } else if !held_back.is_empty() {
+                self.resync.prolong_sampling(now);
+            }
+        }
+        if self.care.may_settle {
+            for ifindex in held_back {
+                self.care.settling.held_back(ifindex, now);
+            }
+            self.ask_kernel(now);
+        }
+    }
+
+    fn ask_kernel(&mut self, now: Instant) {
+        while self.care.settling.deadline().is_some_and(|at| at <= now) {
+            if self.care.settler.is_none() && !self.start_settler() {
+                return;
+            }
+            let Some(settler) = self.care.settler.as_ref().filter(|s| s.has_room()) else {
+                return;
+            };
+            let Some(ifindex) = self.care.settling.next(now) else {
+                return;
+            };
+            settler.ask(ifindex);
+        }
+    }
+
+    fn start_settler(&mut self) -> bool {
+        match Settler::start(&self.parts.netns, REQUESTS_AHEAD) {
+            Ok(settler) => {
+                self.care.settler = Some(settler);
+                true
+            }
+            Err(error) => {
+                error!(%error, "the kernel cannot be asked to settle lost carriers");
+                self.care.may_settle = false;
+                false
+            }
+        }
+    }
+
+    /// The kernel answered a request to settle a port.
+    pub(super) fn settled(&mut self, answer: Settled) {
+        self.tally.settled(answer);
+        if self.care.settling.answered(answer, Instant::now()) {
+            info!(
+                "this kernel does not settle a lost carrier on request: linkwatch's own time it is"
+            );
+        }
+    }
+}
