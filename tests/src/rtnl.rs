@@ -58,6 +58,12 @@ impl Netdev {
         self.flags & IFF_UP != 0
     }
 
+    /// `IFF_RUNNING`: the operstate as linkwatch last settled it.
+    #[must_use]
+    pub fn running(&self) -> bool {
+        self.flags & IFF_RUNNING != 0
+    }
+
     /// Up for traffic: `IFF_UP`, `IFF_RUNNING` (linkwatch has seen the carrier)
     /// and `IFF_LOWER_UP` (the carrier is still there).
     #[must_use]
