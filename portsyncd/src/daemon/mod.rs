@@ -6,6 +6,7 @@
 
 mod latency;
 mod notify;
+mod pace;
 mod port_log;
 mod reload;
 mod resync;
@@ -19,15 +20,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::cli;
-use crate::config::{Config, ExistingNetdevs};
+use crate::config::{self, Config, ExistingNetdevs};
 use crate::db::address::DbAddresses;
 use crate::db::{Follower, StateWriter};
 use crate::exit::Exit;
 use crate::link::netns::Netns;
-use crate::link::{self, LinkError};
+use crate::link::{self, Choice, LinkError};
 use crate::logging::{FollowedLevel, LogHandle};
 use crate::table::{NameFilter, PortTable};
 
@@ -51,6 +53,7 @@ pub fn run(config: Config, config_file: Option<PathBuf>, log: LogHandle) -> Exit
             return Exit::Usage;
         }
     };
+    portsyncd_sys::use_one_arena();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -91,14 +94,9 @@ async fn live(
     let netns = Arc::new(Netns::open(
         config.link.netns.as_deref().unwrap_or_default(),
     )?);
-    let choice = link::choose(&config.link, &netns)?;
-    info!(
-        version = cli::VERSION,
-        source = choice.source.as_str(),
-        reason = choice.reason,
-        state_db = %addresses.state,
-        "portsyncd started"
-    );
+    // The kernel verifies the eBPF program for milliseconds; meanwhile the
+    // databases are read, and the configuration is pushed, which may be repeated.
+    let opening = open_source(config.link.clone(), Arc::clone(&netns));
 
     let database = &config.database;
     let (events, db_events) = mpsc::channel(DB_EVENTS_AHEAD);
@@ -118,6 +116,19 @@ async fn live(
         database.retry_interval,
     );
     tokio::spawn(follower.run());
+    let choice = opening.await.unwrap_or_else(|error| {
+        Err(LinkError::Poll {
+            what: "link source",
+            source: std::io::Error::other(error),
+        })
+    })?;
+    info!(
+        version = cli::VERSION,
+        source = choice.source.as_str(),
+        reason = choice.reason,
+        state_db = %addresses.state,
+        "portsyncd started"
+    );
     Road::new(RoadParts {
         source: choice.source,
         netns,
@@ -132,4 +143,8 @@ async fn live(
     })
     .run(signals)
     .await
+}
+
+fn open_source(link: config::Link, netns: Arc<Netns>) -> JoinHandle<Result<Choice, LinkError>> {
+    tokio::task::spawn_blocking(move || link::choose(&link, &netns))
 }

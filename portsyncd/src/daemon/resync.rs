@@ -24,6 +24,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(1);
 /// while samples find nothing new.
 const FIRST_SAMPLE: Duration = Duration::from_millis(20);
 const LONGEST_SAMPLE: Duration = Duration::from_millis(160);
+/// The shortest time from a loss to the first sample.
+const AFTER_LOSS: Duration = Duration::from_millis(5);
 /// Linkwatch's second, and some more.
 const SAMPLING: Duration = Duration::from_millis(1100);
 
@@ -108,12 +110,13 @@ impl Resync {
         let Some(sampling) = self.sampling else {
             return;
         };
-        if now >= sampling.until {
+        let last = self.last_start.map_or(now, |last| last + sampling.pause);
+        // The loss that was told goes to Redis first, undisturbed by a dump.
+        let at = last.max(now + AFTER_LOSS);
+        if at >= sampling.until {
             self.sampling = None;
             return;
         }
-        let last = self.last_start;
-        let at = last.map_or(now, |last| (last + sampling.pause).max(now));
         if self.due.is_none_or(|(due, _)| at < due) {
             self.due = Some((at, Reason::Sample));
         }
@@ -256,8 +259,8 @@ mod tests {
             at.push(now - lost);
             resync.ended(true, now);
         }
-        assert_eq!(at[0], Duration::ZERO, "the first one at once");
-        assert!(at[1] <= FIRST_SAMPLE * 2);
+        assert_eq!(at[0], AFTER_LOSS, "the told loss goes first");
+        assert!(at[1] <= AFTER_LOSS + FIRST_SAMPLE * 2);
         assert!(at.len() < 12, "{at:?}");
         assert!(*at.last().unwrap() < SAMPLING);
     }

@@ -70,6 +70,8 @@ pub struct PortTable {
     ports: FxHashMap<IfName, Port>,
     /// Names with a debt, oldest first.
     queue: VecDeque<IfName>,
+    /// A debt arose that must not wait: a changed oper or admin state, a deletion.
+    urgent: bool,
     /// Names that the databases should be asked about.
     questions: Vec<IfName>,
     /// Old netdevs that have to be set down.

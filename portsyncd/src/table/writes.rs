@@ -3,13 +3,19 @@
 use portsyncd_common::IfName;
 
 use super::port::InitStep;
-use super::{Change, Origin, PortTable};
+use super::{Change, Origin, PortState, PortTable};
 
 impl PortTable {
     /// How many ports are owed a change.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether a port is owed something that must not wait to share a write.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.urgent
     }
 
     /// When the oldest debt arose: `CLOCK_MONOTONIC`, nanoseconds.
@@ -22,6 +28,7 @@ impl PortTable {
     /// Moves every debt into `changes`, oldest first. Each has to come back by
     /// [`acked`](Self::acked) or [`failed`](Self::failed).
     pub fn take_changes(&mut self, changes: &mut Vec<Change>) {
+        self.urgent = false;
         while let Some(name) = self.queue.pop_front() {
             let Some(state) = self.ports.get(&name).map(|port| self.state_of(port)) else {
                 continue;
@@ -131,7 +138,15 @@ impl PortTable {
     }
 
     pub(super) fn owe_set(&mut self, name: IfName, now_ns: u64, origin: Origin) {
+        let state = self.ports.get(&name).and_then(|port| self.state_of(port));
         if let Some(port) = self.ports.get_mut(&name) {
+            let same = |was: PortState, is: PortState| {
+                was.oper_up == is.oper_up && was.admin_up == is.admin_up
+            };
+            self.urgent |= !port
+                .handed
+                .zip(state)
+                .is_some_and(|(was, is)| same(was, is));
             port.owed.set = true;
             if port.init == InitStep::AwaitsNetdev {
                 port.init = InitStep::AwaitsRow;
@@ -142,6 +157,7 @@ impl PortTable {
 
     pub(super) fn owe_delete(&mut self, name: IfName, now_ns: u64, origin: Origin) {
         if let Some(port) = self.ports.get_mut(&name) {
+            self.urgent = true;
             port.owed.delete = true;
             port.owed.set = false;
             self.enqueue(name, now_ns, origin);

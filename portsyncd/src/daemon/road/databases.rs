@@ -76,6 +76,7 @@ impl Road {
                 table.config_pushed();
             }
             DbEvent::PortInitDone => {
+                portsyncd_sys::trim_heap();
                 let totals = table.totals();
                 info!(
                     up = totals.up,

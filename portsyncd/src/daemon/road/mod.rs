@@ -20,6 +20,7 @@ use tracing::{debug, error, info, warn};
 use carrier::CarrierCare;
 
 use super::notify;
+use super::pace::Pace;
 use super::port_log::PortLog;
 use super::reload::Reloader;
 use super::resync::{Reason, Resync};
@@ -62,6 +63,7 @@ pub(super) struct Road {
     tally: Tally,
     port_log: PortLog,
     loss_log: Budget,
+    pace: Pace,
     watchdog: Watchdog,
     care: CarrierCare,
     started: Instant,
@@ -119,6 +121,7 @@ impl Road {
             tally: Tally::new(),
             port_log: PortLog::new(),
             loss_log: Budget::new(per_second(1)),
+            pace: Pace::new(longest_hold(parts.reloader.config()), now),
             watchdog: Watchdog::new(&parts.reloader.config().health, now),
             care: CarrierCare::new(&parts.reloader.config().link, now),
             started: now,
@@ -144,13 +147,15 @@ impl Road {
             self.turn();
             self.arm(&mut timer);
             let parts = &mut self.parts;
-            let (watching, more) = (self.watching, self.more);
+            let more = self.more;
+            let look = self.watching && (more || self.pace.next_look() <= Instant::now());
             tokio::select! {
                 readable = async {
                     if more { Ok(()) } else { parts.source.readable().await }
-                }, if watching => {
+                }, if look => {
                     readable?;
                     self.drain()?;
+                    self.pace.looked(Instant::now());
                 }
                 event = parts.writer.next() => self.written(event),
                 part = next_part(&mut self.dump) => self.dumped(part)?,
@@ -197,18 +202,23 @@ impl Road {
         self.watchdog.alive(now);
     }
 
-    /// Hands changes to the writer: at once while nothing is under way, else
-    /// they share the next write, but wait no longer than the batch timeout.
+    /// Hands changes to the writer: at once while nothing is under way and the
+    /// pace allows, else they share the next write, but wait no longer than the
+    /// batch timeout.
     fn flush(&mut self) {
         let RoadParts { table, writer, .. } = &mut self.parts;
         if table.waiting() == 0 || !writer.is_open() {
             return;
         }
-        let under_way = writer.in_flight();
-        if under_way >= MOST_UNDER_WAY || (under_way > 0 && !self.overdue()) {
-            return;
+        let now = Instant::now();
+        let at_once = match writer.in_flight() {
+            0 => table.is_urgent() || self.pace.next_write() <= now,
+            MOST_UNDER_WAY.. => return,
+            _ => false,
+        };
+        if at_once || self.overdue() {
+            self.submit();
         }
-        self.submit();
     }
 
     fn submit(&mut self) {
@@ -216,6 +226,7 @@ impl Road {
         let mut changes = writer.spare();
         table.take_changes(&mut changes);
         self.port_log.changes(&changes);
+        self.pace.wrote(changes.len(), Instant::now());
         if self.queue == Queue::Republishing {
             self.queue = Queue::Bounded;
         }
@@ -318,6 +329,7 @@ impl Road {
             && table.waiting() == 0;
         if synchronised {
             self.said.ready = true;
+            portsyncd_sys::trim_heap();
             notify::ready("in step");
         } else if now >= self.started + READY_WITHIN {
             self.said.ready = true;
@@ -325,26 +337,32 @@ impl Road {
         }
     }
 
+    /// When the changes that wait have to be looked at without any event.
+    fn next_batch(&self, now: Instant) -> Option<Instant> {
+        let RoadParts { table, writer, .. } = &self.parts;
+        if table.waiting() == 0 || !writer.is_open() || writer.in_flight() >= MOST_UNDER_WAY {
+            return None;
+        }
+        let timeout = self.parts.reloader.config().performance.batch_timeout;
+        let since = table.waiting_since_ns().unwrap_or_default();
+        let waited = Duration::from_nanos(monotonic_ns().saturating_sub(since));
+        let overdue = now + timeout.saturating_sub(waited);
+        Some(match writer.in_flight() {
+            0 => overdue.min(self.pace.next_write()),
+            _ => overdue,
+        })
+    }
+
     /// Sets the one timer to whatever is due first.
     fn arm(&self, timer: &mut Pin<&mut Sleep>) {
         let now = Instant::now();
-        let RoadParts { table, writer, .. } = &self.parts;
-        let waits = table.waiting() > 0 && writer.is_open() && writer.in_flight() < MOST_UNDER_WAY;
-        let batch = waits.then(|| {
-            let since = table.waiting_since_ns().unwrap_or_default();
-            let waited = Duration::from_nanos(monotonic_ns().saturating_sub(since));
-            now + self
-                .parts
-                .reloader
-                .config()
-                .performance
-                .batch_timeout
-                .saturating_sub(waited)
-        });
+        let batch = self.next_batch(now);
+        let look = Some(self.pace.next_look()).filter(|at| *at > now);
         let ready = (!self.said.ready).then_some(self.started + READY_WITHIN);
         let due = [
             self.resync.deadline(),
             batch,
+            look,
             ready,
             self.watchdog.deadline(),
             self.care.deadline(),
@@ -361,10 +379,19 @@ impl Road {
         reloader.reload();
         let interval = reloader.config().link.resync_interval;
         self.resync.set_interval(interval, Instant::now());
+        self.pace
+            .set_longest(longest_hold(self.parts.reloader.config()));
         if self.said.ready {
             notify::ready("in step");
         }
     }
+}
+
+/// The longest that a change may wait to share a write: what the configuration
+/// allows, and never more than half of the latency that it aims at.
+fn longest_hold(config: &crate::config::Config) -> Duration {
+    let performance = &config.performance;
+    performance.batch_timeout.min(performance.max_latency / 2)
 }
 
 /// The running dump's next part; waits for ever while none runs.
