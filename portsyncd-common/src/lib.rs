@@ -19,4 +19,4 @@ mod record;
 pub use attributes::MAX_ATTRIBUTES;
 pub use name::{IFNAMSIZ, IfName, NotAnIfName};
 pub use parse::{MessageBytes, parse_link_message};
-pub use record::{LinkRecord, counter, flag, kind, malformed, msg, present};
+pub use record::{LinkRecord, counter, flag, kind, malformed, msg, operstate, present};

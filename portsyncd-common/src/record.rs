@@ -16,7 +16,7 @@ pub struct LinkRecord {
     pub timestamp_ns: u64,
     /// The netdev's index; 0 only when the message was too short to hold one.
     pub ifindex: u32,
-    /// `ifi_flags`: the [`flag`] bits.
+    /// `ifi_flags`: the [`flag`] bits among them.
     pub flags: u32,
     /// `ifi_change`: all ones when the netdev was just registered
     /// (`register_netdevice`, `rtnl_configure_link`).
@@ -87,12 +87,22 @@ impl LinkRecord {
     }
 }
 
-/// Values of [`LinkRecord::msg_type`] (`linux/rtnetlink.h`).
+/// Values of [`LinkRecord::msg_type`]: `linux/rtnetlink.h`'s, and two of our own
+/// beyond any of its.
+///
+/// A carrier record is made when the driver reports the change, before the kernel
+/// has acted on it. It has the netdev's name, ifindex, operstate (still the old
+/// one), the new carrier, the count of such changes with this one in it, and the
+/// flags that `dev_get_flags` would give now; nothing else.
 pub mod msg {
     /// A netdev appeared or changed.
     pub const NEWLINK: u16 = 16;
     /// A netdev went away, or left a bridge (then with a master).
     pub const DELLINK: u16 = 17;
+    /// `netif_carrier_off` was called on a netdev that had its carrier.
+    pub const CARRIER_OFF: u16 = 0x8000;
+    /// `netif_carrier_on` was called on a netdev that had none.
+    pub const CARRIER_ON: u16 = 0x8001;
 }
 
 /// Bits of [`LinkRecord::flags`] (`linux/if.h`).
@@ -101,8 +111,22 @@ pub mod flag {
     pub const UP: u32 = 1;
     /// Operationally up (RFC 2863), as linkwatch last settled it.
     pub const RUNNING: u32 = 1 << 6;
+    /// Takes every frame.
+    pub const PROMISC: u32 = 1 << 8;
+    /// Takes every multicast frame.
+    pub const ALLMULTI: u32 = 1 << 9;
     /// The carrier itself, not delayed by linkwatch.
     pub const LOWER_UP: u32 = 1 << 16;
+    /// Waits for something outside the netdev.
+    pub const DORMANT: u32 = 1 << 17;
+}
+
+/// Values of [`LinkRecord::operstate`] (`linux/if.h`, RFC 2863).
+pub mod operstate {
+    /// Nobody ever said; counts as up (`netif_oper_up`).
+    pub const UNKNOWN: u8 = 0;
+    /// Up.
+    pub const UP: u8 = 6;
 }
 
 /// Bits of [`LinkRecord::present`].
@@ -145,21 +169,29 @@ pub mod malformed {
     pub const TOO_MANY_ATTRIBUTES: u8 = 4;
     /// No usable `IFLA_IFNAME`.
     pub const NAME: u8 = 5;
+    /// The kernel's own memory could not be read (carrier records).
+    pub const UNREADABLE: u8 = 6;
 }
 
-/// Indices into the eBPF program's per-CPU counters.
+/// Indices into the eBPF programs' per-CPU counters, apart for each origin.
 ///
-/// `SEEN = SUBMITTED + LOST` holds at every instant at which no message is
-/// half-way through the program.
+/// `SEEN = SUBMITTED + LOST`, and the same of the carrier's three, holds at every
+/// instant at which no event is half-way through a program.
 pub mod counter {
     /// Link messages that the program was run for.
     pub const SEEN: u32 = 0;
-    /// Records put into the ring, malformed ones included.
+    /// Records of them put into the ring, malformed ones included.
     pub const SUBMITTED: u32 = 1;
     /// Messages for which the ring had no room.
     pub const LOST: u32 = 2;
-    /// Of those submitted, the records marked malformed.
+    /// Of those submitted, of either origin, the records marked malformed.
     pub const MALFORMED: u32 = 3;
+    /// Carrier changes of registered netdevs of the daemon's namespace.
+    pub const CARRIER_SEEN: u32 = 4;
+    /// Records of them put into the ring.
+    pub const CARRIER_SUBMITTED: u32 = 5;
+    /// Changes for which the ring had no room, or that could not be read.
+    pub const CARRIER_LOST: u32 = 6;
     /// How many counters there are.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 7;
 }

@@ -98,6 +98,7 @@ impl PortTable {
         match record.msg_type {
             msg::NEWLINK => self.newlink(name, record),
             msg::DELLINK => self.dellink(name, record),
+            msg::CARRIER_OFF | msg::CARRIER_ON => Verdict::Filtered,
             _ => Verdict::Malformed,
         }
     }

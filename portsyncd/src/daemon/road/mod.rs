@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
+use super::hook::Hook;
 use super::notify;
 use super::port_log::PortLog;
 use super::reload::Reloader;
@@ -57,6 +58,7 @@ pub(super) struct Road {
     resync: Resync,
     dump: Option<mpsc::Receiver<DumpPart>>,
     tally: Tally,
+    hook: Hook,
     port_log: PortLog,
     loss_log: Budget,
     watchdog: Watchdog,
@@ -113,6 +115,7 @@ impl Road {
             resync: Resync::new(parts.reloader.config().link.resync_interval),
             dump: None,
             tally: Tally::new(),
+            hook: Hook::new(parts.reloader.config().link.carrier_hook),
             port_log: PortLog::new(),
             loss_log: Budget::new(per_second(1)),
             watchdog: Watchdog::new(&parts.reloader.config().health, now),
@@ -148,6 +151,7 @@ impl Road {
                     self.drain()?;
                 }
                 event = parts.writer.next() => self.written(event),
+                attached = self.hook.attached() => self.hook.settle(attached),
                 part = next_part(&mut self.dump) => self.dumped(part)?,
                 event = parts.db_events.recv() => match event {
                     Some(event) => self.database(event),
@@ -312,10 +316,18 @@ impl Road {
         if synchronised {
             self.said.ready = true;
             notify::ready("in step");
+            self.hook_carrier();
         } else if now >= self.started + READY_WITHIN {
             self.said.ready = true;
             notify::ready("running, but not yet in step: see the log");
+            self.hook_carrier();
         }
+    }
+
+    /// From here on a thread that reads megabytes delays nobody's first row.
+    fn hook_carrier(&mut self) {
+        let RoadParts { source, netns, .. } = &self.parts;
+        self.hook.start(source, netns);
     }
 
     /// Sets the one timer to whatever is due first.
