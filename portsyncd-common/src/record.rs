@@ -92,8 +92,8 @@ impl LinkRecord {
 ///
 /// A carrier record is made when the driver reports the change, before the kernel
 /// has acted on it. It has the netdev's name, ifindex, operstate (still the old
-/// one), the new carrier, the count of such changes with this one in it, and the
-/// flags that `dev_get_flags` would give now; nothing else.
+/// one), the new carrier, both counts of such changes with this one in them, and
+/// the flags that `dev_get_flags` would give now; nothing else.
 pub mod msg {
     /// A netdev appeared or changed.
     pub const NEWLINK: u16 = 16;

@@ -14,9 +14,9 @@ use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
 use aya_ebpf::macros::socket_filter;
 use aya_ebpf::programs::SkBuffContext;
-use portsyncd_common::{IFNAMSIZ, MessageBytes, msg, parse_link_message};
+use portsyncd_common::{IFNAMSIZ, LinkRecord, MessageBytes, msg, parse_link_message};
 
-use crate::ring;
+use crate::ring::{self, Event, LINK_MESSAGE, Origin};
 
 /// `nlmsg_type` within `struct nlmsghdr` (netlink(7)).
 const NLMSG_TYPE_OFFSET: usize = 4;
@@ -28,13 +28,22 @@ const DROP: i64 = 0;
 #[socket_filter]
 pub(crate) fn link_messages(ctx: SkBuffContext) -> i64 {
     if let Ok(msg::NEWLINK | msg::DELLINK) = ctx.load::<u16>(NLMSG_TYPE_OFFSET) {
-        ring::report(|record| parse_link_message(&SocketBuffer(ctx), record));
+        ring::report(SocketBuffer(ctx));
     }
     DROP
 }
 
 /// The message in the socket buffer that the filter was run for.
 struct SocketBuffer(SkBuffContext);
+
+impl Event for SocketBuffer {
+    const ORIGIN: Origin = LINK_MESSAGE;
+
+    #[inline(always)]
+    fn fill(self, record: &mut LinkRecord) {
+        parse_link_message(&self, record);
+    }
+}
 
 impl MessageBytes for SocketBuffer {
     #[inline(always)]

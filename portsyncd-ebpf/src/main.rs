@@ -1,16 +1,18 @@
 //! portsyncd's eBPF programs: the kernel side of the link source.
 //!
 //! [`link_messages`] filters a netlink socket and turns each link message into a
-//! record; [`ring`] owns the ring buffer that carries the records to the daemon
+//! record; [`carrier`] hooks the functions by which drivers report their carrier and
+//! does the same, earlier; [`ring`] owns the ring buffer that carries the records to the daemon
 //! and the counters that account for every one of them. The record's layout, the
 //! counters' indices and the parser are `portsyncd-common`'s.
 //!
-//! Nothing here decides what a record means, and nothing here names a kernel
-//! structure: the netlink layout is ABI. Only helpers of kernel 5.8 are used.
+//! Nothing here decides what a record means. The netlink layout is ABI; the layout
+//! of kernel structures comes from the daemon. Only helpers of kernel 5.8 are used.
 #![no_std]
 #![no_main]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
+mod carrier;
 mod link_messages;
 mod ring;
 

@@ -1,8 +1,8 @@
 //! The ring buffer to the daemon and the counters beside it.
 //!
-//! In: one call of [`report`] for each link message. Out: a record in `EVENTS`,
-//! or one more in `LOST`. Whatever happens, `SEEN = SUBMITTED + LOST` holds once
-//! the call returns: nothing is dropped without being counted.
+//! In: one call of [`report`] for each event. Out: a record in `EVENTS`, or one
+//! more lost. Whatever happens, seen = submitted + lost holds for each [`Origin`]
+//! once the call returns: nothing is dropped without being counted.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
@@ -14,17 +14,47 @@ use portsyncd_common::{LinkRecord, counter, malformed};
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
-/// What became of the messages, by `portsyncd_common::counter`.
+/// What became of the events, by `portsyncd_common::counter`.
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
 
-/// Counts one message and, if the ring has room, submits the record that `fill`
-/// makes of it. `fill` is given a record that is zero but for its timestamp.
+/// Something that happened, for the daemon to know.
+pub(crate) trait Event {
+    /// How it is counted.
+    const ORIGIN: Origin;
+
+    /// Says what happened in `record`, which is zero but for its timestamp.
+    fn fill(self, record: &mut LinkRecord);
+}
+
+/// The counters of one kind of event, by `portsyncd_common::counter`.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    seen: u32,
+    submitted: u32,
+    lost: u32,
+}
+
+/// Messages to the netlink socket.
+pub(crate) const LINK_MESSAGE: Origin = Origin {
+    seen: counter::SEEN,
+    submitted: counter::SUBMITTED,
+    lost: counter::LOST,
+};
+
+/// Carrier changes.
+pub(crate) const CARRIER: Origin = Origin {
+    seen: counter::CARRIER_SEEN,
+    submitted: counter::CARRIER_SUBMITTED,
+    lost: counter::CARRIER_LOST,
+};
+
+/// Counts one event and, if the ring has room, submits its record.
 #[inline(always)]
-pub(crate) fn report(fill: impl FnOnce(&mut LinkRecord)) {
-    count(counter::SEEN);
+pub(crate) fn report<E: Event>(event: E) {
+    count(E::ORIGIN.seen);
     let Some(mut entry) = EVENTS.reserve::<LinkRecord>(0) else {
-        count(counter::LOST);
+        count(E::ORIGIN.lost);
         return;
     };
     let record = entry.write(LinkRecord {
@@ -32,13 +62,20 @@ pub(crate) fn report(fill: impl FnOnce(&mut LinkRecord)) {
         timestamp_ns: unsafe { bpf_ktime_get_ns() },
         ..LinkRecord::default()
     });
-    fill(record);
+    event.fill(record);
     let readable = record.malformed == malformed::NOT;
     entry.submit(0);
-    count(counter::SUBMITTED);
+    count(E::ORIGIN.submitted);
     if !readable {
         count(counter::MALFORMED);
     }
+}
+
+/// Counts one event of which there can be no record.
+#[inline(always)]
+pub(crate) fn lose(origin: Origin) {
+    count(origin.seen);
+    count(origin.lost);
 }
 
 /// Adds one to a counter on this CPU.

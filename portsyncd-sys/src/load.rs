@@ -1,83 +1,66 @@
-//! Loading an eBPF object: its maps are created, its programs relocated to them
-//! and verified by the kernel.
+//! Loading an eBPF object: the maps of the programs that are wanted are provided,
+//! the programs relocated to them and verified by the kernel.
 
-use std::collections::{HashMap, HashSet};
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 
-use aya_obj::generated::{bpf_cmd, bpf_prog_type};
-use aya_obj::maps::Map;
+use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_prog_type};
 
-use crate::syscall;
+use crate::maps::{MapPlan, provide, relocate};
+use crate::{BpfError, syscall};
 
 /// Room for the verifier's words about a program that it refuses.
 const VERIFIER_LOG_BYTES: usize = 64 << 10;
 
-/// Why an object could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum BpfError {
-    /// The object is not what this crate can load.
-    #[error("the object: {0}")]
-    Object(String),
-    /// The object lacks a map or a program.
-    #[error("the object has no {0}: it and the daemon are of different builds")]
-    Missing(&'static str),
-    /// The kernel refused to create a map.
-    #[error("BPF_MAP_CREATE of {map}: {source}")]
-    Map {
-        /// The map's name.
-        map: String,
-        /// The kernel's answer.
-        source: io::Error,
-    },
-    /// The kernel refused a program.
-    #[error("BPF_PROG_LOAD of {program}: {source}{verifier}")]
-    Program {
-        /// The program's name.
-        program: &'static str,
-        /// The kernel's answer.
-        source: io::Error,
-        /// The verifier's last words, with ": " before them, or nothing.
-        verifier: String,
+/// What the kernel is told of a program when it verifies it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgramKind {
+    /// For `SO_ATTACH_BPF`.
+    SocketFilter,
+    /// For a kprobe.
+    Kprobe,
+    /// For the entry of one function.
+    Fentry {
+        /// The function's type in the running kernel's BTF.
+        btf_id: u32,
     },
 }
 
-/// An object whose maps exist in the kernel.
+/// Some of an object's programs, with their maps in the kernel.
 #[derive(Debug)]
 pub struct Object {
     object: aya_obj::Object,
-    maps: HashMap<String, OwnedFd>,
+    maps: HashMap<&'static str, OwnedFd>,
 }
 
 impl Object {
-    /// Parses `bytes` and creates the object's maps; `sizes` overrides the number
-    /// of entries (for a ring: bytes) of those it names.
+    /// Parses `bytes` and provides the maps of `programs`, which are `maps` and no
+    /// others. The object's other programs and maps are left alone.
     ///
     /// # Errors
-    /// [`BpfError::Object`] or [`BpfError::Map`].
-    pub fn load(bytes: &[u8], sizes: &[(&str, u32)]) -> Result<Self, BpfError> {
-        let parse = |error: &dyn std::error::Error| BpfError::Object(error.to_string());
-        let mut object = aya_obj::Object::parse(bytes).map_err(|error| parse(&error))?;
-        let mut definitions = std::mem::take(&mut object.maps);
-        let mut maps = HashMap::new();
-        for (name, map) in &mut definitions {
-            if let Some((_, size)) = sizes.iter().find(|(sized, _)| sized == name) {
-                map.set_max_entries(*size);
-            }
-            let fd = create(name, map).map_err(|source| BpfError::Map {
-                map: name.clone(),
-                source,
-            })?;
-            maps.insert(name.clone(), fd);
-        }
-        let placed = definitions.iter().filter_map(|(name, map)| {
-            let fd = maps.get(name)?;
-            Some((name.as_str(), fd.as_raw_fd(), map))
-        });
+    /// [`BpfError::Object`], [`BpfError::Missing`] or [`BpfError::Map`].
+    pub fn load(
+        bytes: &[u8],
+        programs: &[&'static str],
+        maps: &[(&'static str, MapPlan<'_>)],
+    ) -> Result<Self, BpfError> {
+        let mut object =
+            aya_obj::Object::parse(bytes).map_err(|error| BpfError::Object(error.to_string()))?;
         object
-            .relocate_maps(placed, &HashSet::new())
-            .map_err(|error| parse(&error))?;
-        Ok(Self { object, maps })
+            .programs
+            .retain(|name, _| programs.contains(&name.as_str()));
+        let programs = object.programs.values();
+        let wanted: Vec<_> = programs.map(aya_obj::Program::function_key).collect();
+        object.functions.retain(|key, _| wanted.contains(key));
+        let mut provided = HashMap::new();
+        for (name, plan) in maps {
+            provided.insert(*name, provide(&mut object, name, *plan)?);
+        }
+        relocate(&mut object, &provided)?;
+        Ok(Self {
+            object,
+            maps: provided,
+        })
     }
 
     /// Takes a map's descriptor.
@@ -88,11 +71,11 @@ impl Object {
         self.maps.remove(name).ok_or(BpfError::Missing(name))
     }
 
-    /// Has the kernel verify a socket filter.
+    /// Has the kernel verify a program.
     ///
     /// # Errors
     /// [`BpfError::Missing`] or [`BpfError::Program`].
-    pub fn load_socket_filter(&self, name: &'static str) -> Result<OwnedFd, BpfError> {
+    pub fn load_program(&self, name: &'static str, kind: ProgramKind) -> Result<OwnedFd, BpfError> {
         let program = self.object.programs.get(name);
         let program = program.ok_or(BpfError::Missing(name))?;
         let function = self.object.functions.get(&program.function_key());
@@ -102,7 +85,19 @@ impl Object {
             // SAFETY: every field of the union is plain integers, and the rest of
             // it is zero.
             let request = unsafe { &mut attr.__bindgen_anon_3 };
-            request.prog_type = bpf_prog_type::BPF_PROG_TYPE_SOCKET_FILTER as u32;
+            match kind {
+                ProgramKind::SocketFilter => {
+                    request.prog_type = bpf_prog_type::BPF_PROG_TYPE_SOCKET_FILTER as u32;
+                }
+                ProgramKind::Kprobe => {
+                    request.prog_type = bpf_prog_type::BPF_PROG_TYPE_KPROBE as u32;
+                }
+                ProgramKind::Fentry { btf_id } => {
+                    request.prog_type = bpf_prog_type::BPF_PROG_TYPE_TRACING as u32;
+                    request.expected_attach_type = bpf_attach_type::BPF_TRACE_FENTRY as u32;
+                    request.attach_btf_id = btf_id;
+                }
+            }
             request.insns = instructions.as_ptr() as u64;
             request.insn_cnt = u32::try_from(instructions.len()).unwrap_or(u32::MAX);
             request.license = program.license.as_ptr() as u64;
@@ -129,25 +124,6 @@ impl Object {
             }
         })
     }
-}
-
-fn create(name: &str, map: &Map) -> io::Result<OwnedFd> {
-    let mut attr = syscall::zeroed();
-    // SAFETY: every field of the union is plain integers, and the rest of it is
-    // zero.
-    let request = unsafe { &mut attr.__bindgen_anon_1 };
-    request.map_type = map.map_type();
-    request.key_size = map.key_size();
-    request.value_size = map.value_size();
-    request.max_entries = map.max_entries();
-    request.map_flags = map.map_flags();
-    // The last byte stays NUL.
-    let room = request.map_name.len() - 1;
-    for (to, from) in request.map_name[..room].iter_mut().zip(name.bytes()) {
-        *to = from.cast_signed();
-    }
-    // SAFETY: BPF_MAP_CREATE of these types follows no pointer.
-    unsafe { syscall::new_fd(bpf_cmd::BPF_MAP_CREATE, &mut attr) }
 }
 
 /// The verifier's last line that says something, ready to be appended.

@@ -132,7 +132,7 @@ fn build(
 
 fn rustflags(toolchain: &Toolchain) -> [String; 4] {
     [
-        // Where registers are read; no program does yet, so one object fits all.
+        // aya wants one. The kprobes read registers of either, so one object fits all.
         r#"--cfg=bpf_target_arch="x86_64""#.to_owned(),
         // Without 32-bit registers: a verifier before 5.16 forgets what it knows of
         // a value that the compiler keeps in four bytes of the stack.

@@ -5,6 +5,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod btf;
 mod command;
 mod demo;
 mod ebpf;
@@ -12,6 +13,7 @@ mod lint;
 mod setup;
 mod stages;
 mod test;
+mod vm;
 
 /// The chores of portsyncd's developers
 #[derive(Parser)]
@@ -27,6 +29,8 @@ enum Command {
     Setup(setup::Args),
     /// Build the eBPF object that is committed beside its sources
     BuildEbpf(ebpf::Args),
+    /// Make the fixtures of the kernels' type information (BTF) anew
+    BtfFixtures,
     /// Show the daemon at work on 32 tap ports
     Demo(demo::Args),
     /// Check formatting and lints of both workspaces
@@ -39,6 +43,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Setup(args) => setup::run(args),
         Command::BuildEbpf(args) => ebpf::run(args),
+        Command::BtfFixtures => btf::run(),
         Command::Demo(args) => demo::run(&args),
         Command::Lint => lint::run(),
         Command::Test => test::run(),

@@ -4,6 +4,7 @@
 //! is [`road`]; beside it stand the databases' [`Follower`] and, later, what
 //! serves operators.
 
+mod hook;
 mod latency;
 mod notify;
 mod pace;

@@ -12,6 +12,8 @@ use crate::table::{Change, Origin};
 pub(super) struct Tally {
     /// Link messages taken.
     pub(super) link_messages: u64,
+    /// Carrier records taken.
+    pub(super) carrier_changes: u64,
     /// Dump entries taken.
     pub(super) dump_entries: u64,
     /// Messages and entries that could not be read whole.
@@ -42,6 +44,7 @@ impl Tally {
     pub(super) fn new() -> Self {
         Self {
             link_messages: 0,
+            carrier_changes: 0,
             dump_entries: 0,
             malformed: 0,
             ring_lost: 0,
@@ -87,6 +90,7 @@ impl Tally {
     pub(super) fn log(&self) {
         info!(
             link_messages = self.link_messages,
+            carrier_changes = self.carrier_changes,
             dump_entries = self.dump_entries,
             malformed = self.malformed,
             ring_lost = self.ring_lost,

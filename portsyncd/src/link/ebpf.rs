@@ -1,27 +1,24 @@
 //! The eBPF source: link records from the kernel's own context.
 //!
-//! Owns the loaded object, the socket that the filter is attached to, and the
-//! user side of the ring. The filter runs for every link message before it would
+//! Owns the socket that the filter is attached to and the user side of the ring,
+//! into which the carrier hook writes as well, where there is one. The filter runs for every link message before it would
 //! be queued and returns 0, so nothing is ever queued: no `ENOBUFS`, no message
 //! copied, no system call per event.
 
-use std::os::fd::AsFd;
-use std::{fmt, io};
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
-use portsyncd_common::{LinkRecord, counter, malformed};
-use portsyncd_sys::{BpfError, Object, Watched, attach_socket_filter, watch};
+use portsyncd_common::{LinkRecord, counter, malformed, msg};
+use portsyncd_sys::{BpfError, MapPlan, Object, ProgramKind, Watched, attach_socket_filter, watch};
 use rustix::net::SocketFlags;
 use tokio::io::unix::AsyncFd;
 
+use super::carrier::HookMaps;
+use super::object::{COUNTERS, EVENTS, LINK_MESSAGES, OBJECT};
 use super::socket::RouteSocket;
 use super::{Accounts, DRAIN_BOUND, Drained, LinkError, LossReason};
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../portsyncd-ebpf/portsyncd-ebpf.o");
-
-const PROGRAM: &str = "link_messages";
-const EVENTS: &str = "EVENTS";
-const COUNTERS: &str = "COUNTERS";
 const WHAT: &str = "eBPF link socket";
 /// The header that the kernel puts before each record (`BPF_RINGBUF_HDR_SZ`).
 const RING_HEADER_BYTES: u64 = 8;
@@ -31,6 +28,8 @@ pub struct EbpfSource {
     ring: RingBuf<MapData>,
     wake: AsyncFd<Watched>,
     counters: PerCpuArray<MapData, u64>,
+    /// The same map; aya does not lend its descriptor.
+    counters_fd: OwnedFd,
     /// Records taken since the counters were last read.
     since_check: u64,
     /// Read the counters after this many records.
@@ -47,20 +46,24 @@ impl EbpfSource {
     /// # Errors
     /// When the host does not allow it; the reason is for people to read.
     pub fn open(ring_bytes: u32) -> Result<Self, LinkError> {
+        let maps = [
+            (EVENTS, MapPlan::New(Some(ring_bytes))),
+            (COUNTERS, MapPlan::New(None)),
+        ];
         let mut object =
-            Object::load(OBJECT, &[(EVENTS, ring_bytes)]).map_err(|error| refusal(&error))?;
+            Object::load(OBJECT, &[LINK_MESSAGES], &maps).map_err(|error| refusal(&error))?;
         let program = object
-            .load_socket_filter(PROGRAM)
+            .load_program(LINK_MESSAGES, ProgramKind::SocketFilter)
             .map_err(|error| refusal(&error))?;
         let socket = RouteSocket::open(WHAT, SocketFlags::NONBLOCK)?;
         // Attached before it joins the group: no message can be queued unseen.
         attach_socket_filter(socket.as_fd(), program.as_fd())
             .map_err(|error| failed("attaching the socket filter", &error))?;
-        let mut map = |name| {
-            let fd = object.take_map(name).map_err(|error| refusal(&error))?;
-            MapData::from_fd(fd).map_err(|error| failed("its maps", &error))
-        };
-        let (events, counters) = (map(EVENTS)?, map(COUNTERS)?);
+        let mut take = |name| object.take_map(name).map_err(|error| refusal(&error));
+        let (events, counters_fd) = (take(EVENTS)?, take(COUNTERS)?);
+        let map = |fd| MapData::from_fd(fd).map_err(|error| failed("its maps", &error));
+        let events = map(events)?;
+        let counters = map(duplicate(counters_fd.as_fd())?)?;
         let ring = RingBuf::try_from(Map::RingBuf(events))
             .map_err(|error| failed("mapping the ring", &error))?;
         let counters = PerCpuArray::try_from(Map::PerCpuArray(counters))
@@ -75,6 +78,7 @@ impl EbpfSource {
             ring,
             wake,
             counters,
+            counters_fd,
             since_check: 0,
             check_after: (u64::from(ring_bytes) / record_bytes / 2).max(1),
             lost: 0,
@@ -109,6 +113,10 @@ impl EbpfSource {
                 Some(bytes) => {
                     let record = LinkRecord::from_bytes(bytes);
                     unreadable += u64::from(record.malformed != malformed::NOT);
+                    drained.carrier += u64::from(matches!(
+                        record.msg_type,
+                        msg::CARRIER_OFF | msg::CARRIER_ON
+                    ));
                     take(&record);
                 }
                 None => unreadable += 1,
@@ -124,7 +132,7 @@ impl EbpfSource {
         self.since_check += drained.records;
         if self.since_check >= self.check_after {
             self.since_check = 0;
-            let lost = self.accounts()?.lost;
+            let lost = self.accounts()?.lost + self.carrier_accounts()?.lost;
             if lost > self.lost {
                 drained.lost = Some((LossReason::RingFull, lost - self.lost));
                 self.lost = lost;
@@ -134,17 +142,34 @@ impl EbpfSource {
     }
 
     pub(super) fn accounts(&self) -> Result<Accounts, LinkError> {
-        let sum = |index| -> Result<u64, LinkError> {
-            let values = self
-                .counters
-                .get(&index, 0)
-                .map_err(|error| failed("its counters", &error))?;
-            Ok(values.iter().sum())
-        };
         Ok(Accounts {
-            seen: sum(counter::SEEN)?,
-            submitted: sum(counter::SUBMITTED)?,
-            lost: sum(counter::LOST)?,
+            seen: self.count(counter::SEEN)?,
+            submitted: self.count(counter::SUBMITTED)?,
+            lost: self.count(counter::LOST)?,
+        })
+    }
+
+    pub(super) fn carrier_accounts(&self) -> Result<Accounts, LinkError> {
+        Ok(Accounts {
+            seen: self.count(counter::CARRIER_SEEN)?,
+            submitted: self.count(counter::CARRIER_SUBMITTED)?,
+            lost: self.count(counter::CARRIER_LOST)?,
+        })
+    }
+
+    fn count(&self, index: u32) -> Result<u64, LinkError> {
+        let values = self
+            .counters
+            .get(&index, 0)
+            .map_err(|error| failed("its counters", &error))?;
+        Ok(values.iter().sum())
+    }
+
+    /// The ring and the counters, for a carrier hook to share.
+    pub(super) fn hook_maps(&self) -> Result<HookMaps, LinkError> {
+        Ok(HookMaps {
+            events: duplicate(self.ring.as_fd())?,
+            counters: duplicate(self.counters_fd.as_fd())?,
         })
     }
 }
@@ -158,6 +183,11 @@ impl fmt::Debug for EbpfSource {
     }
 }
 
+fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, LinkError> {
+    fd.try_clone_to_owned()
+        .map_err(|error| failed("sharing its maps", &error))
+}
+
 fn failed(step: &'static str, error: &dyn std::error::Error) -> LinkError {
     LinkError::Ebpf {
         step,
@@ -167,15 +197,9 @@ fn failed(step: &'static str, error: &dyn std::error::Error) -> LinkError {
 }
 
 fn refusal(error: &BpfError) -> LinkError {
-    let forbidden = match error {
-        BpfError::Map { source, .. } | BpfError::Program { source, .. } => {
-            source.kind() == io::ErrorKind::PermissionDenied
-        }
-        BpfError::Object(_) | BpfError::Missing(_) => false,
-    };
     LinkError::Ebpf {
         step: "loading",
         reason: error.to_string(),
-        forbidden,
+        forbidden: error.is_forbidden(),
     }
 }

@@ -4,6 +4,8 @@
 //! order and says when some were lost; [`dump`] asks for all netdevs at once.
 //! Neither knows what a port is, nor that Redis exists.
 
+pub mod btf;
+pub mod carrier;
 mod choose;
 pub mod dump;
 pub mod ebpf;
@@ -11,6 +13,7 @@ mod error;
 mod messages;
 pub mod netlink;
 pub mod netns;
+mod object;
 mod request;
 mod set_down;
 pub mod settle;
@@ -59,6 +62,8 @@ impl LossReason {
 pub struct Drained {
     /// Records handed out.
     pub records: u64,
+    /// Of those, carrier records.
+    pub carrier: u64,
     /// Messages lost since the last drain, and why. A plain socket cannot say
     /// how many one overrun cost: it counts 1.
     pub lost: Option<(LossReason, u64)>,
@@ -66,10 +71,10 @@ pub struct Drained {
     pub more: bool,
 }
 
-/// The kernel side's accounts: `seen = submitted + lost`.
+/// The kernel side's accounts of one kind of event: `seen = submitted + lost`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accounts {
-    /// Link messages that the kernel sent while the source was attached.
+    /// Events of the kernel's while the source, or the hook, was attached.
     pub seen: u64,
     /// Of those, handed to the daemon.
     pub submitted: u64,
@@ -103,7 +108,7 @@ impl LinkSource {
         }
     }
 
-    /// The kernel side's accounts so far.
+    /// The kernel side's accounts of link messages so far.
     ///
     /// # Errors
     /// When the counters cannot be read.
@@ -111,6 +116,29 @@ impl LinkSource {
         match self {
             Self::Ebpf(source) => source.accounts(),
             Self::Netlink(source) => Ok(source.accounts()),
+        }
+    }
+
+    /// The kernel side's accounts of carrier changes so far: all 0 without a hook.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn carrier_accounts(&self) -> Result<Accounts, LinkError> {
+        match self {
+            Self::Ebpf(source) => source.carrier_accounts(),
+            Self::Netlink(_) => Ok(Accounts::default()),
+        }
+    }
+
+    /// What a carrier hook has to share with this source, or `None` where there is
+    /// no ring to write to.
+    ///
+    /// # Errors
+    /// When a descriptor cannot be duplicated.
+    pub fn hook_maps(&self) -> Result<Option<carrier::HookMaps>, LinkError> {
+        match self {
+            Self::Ebpf(source) => source.hook_maps().map(Some),
+            Self::Netlink(_) => Ok(None),
         }
     }
 

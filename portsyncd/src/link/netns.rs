@@ -6,7 +6,8 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, fstat, open, stat};
+use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::LinkError;
@@ -50,6 +51,25 @@ impl Netns {
                 home: open_ns("/proc/thread-self/ns/net")?,
                 there: open_ns(&format!("/run/netns/{name}"))?,
             }),
+        })
+    }
+
+    /// The inode number by which the kernel knows it (`net.ns.inum`).
+    ///
+    /// # Errors
+    /// When the namespace's file cannot be examined.
+    pub fn inode(&self) -> Result<u32, LinkError> {
+        let own = "/proc/thread-self/ns/net";
+        let (name, path, found) = match &self.target {
+            Some(target) => (&*target.name, &*target.name, fstat(&target.there)),
+            None => ("", own, stat(own)),
+        };
+        let inode = found.and_then(|found| u32::try_from(found.st_ino).map_err(|_| Errno::RANGE));
+        inode.map_err(|source| LinkError::Netns {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            call: "stat",
+            source,
         })
     }
 

@@ -38,6 +38,11 @@ mod tests {
         let lines = interface(include_bytes!("../../../portsyncd-ebpf/portsyncd-ebpf.o")).unwrap();
         for name in [
             "link_messages in socket",
+            "carrier_off_fentry in fentry/netif_carrier_off",
+            "carrier_on_fentry in fentry/netif_carrier_on",
+            "carrier_off_kprobe in kprobe/netif_carrier_off",
+            "carrier_on_kprobe in kprobe/netif_carrier_on",
+            "OFF_ND_NET in .rodata",
             "EVENTS in maps",
             "COUNTERS in maps",
             "LICENSE in license",

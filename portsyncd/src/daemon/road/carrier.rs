@@ -32,6 +32,11 @@ impl CarrierCare {
         }
     }
 
+    /// Where the hook tells of each carrier, nothing has to be looked for.
+    pub(super) fn hooked(&mut self, attached: bool) {
+        self.may_sample &= !attached;
+    }
+
     /// When there is next something to do; an answer comes first while the
     /// settling thread has all it can take.
     pub(super) fn deadline(&self) -> Option<Instant> {

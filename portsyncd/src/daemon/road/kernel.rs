@@ -24,7 +24,8 @@ impl Road {
             Err(error) => return self.reopen(&error),
         };
         self.more = drained.more;
-        self.tally.link_messages += drained.records;
+        self.tally.link_messages += drained.records - drained.carrier;
+        self.tally.carrier_changes += drained.carrier;
         if let Some((reason, count)) = drained.lost {
             self.lost(reason, count);
         }
@@ -37,6 +38,9 @@ impl Road {
         let parts = &mut self.parts;
         let choice = link::choose(&parts.reloader.config().link, &parts.netns)?;
         parts.source = choice.source;
+        if self.said.ready {
+            self.hook_carrier();
+        }
         self.resync.request(Reason::Loss, Instant::now());
         Ok(())
     }

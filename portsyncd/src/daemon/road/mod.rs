@@ -19,6 +19,7 @@ use tracing::{debug, error, info, warn};
 
 use carrier::CarrierCare;
 
+use super::hook::Hook;
 use super::notify;
 use super::pace::Pace;
 use super::port_log::PortLog;
@@ -61,6 +62,7 @@ pub(super) struct Road {
     resync: Resync,
     dump: Option<mpsc::Receiver<DumpPart>>,
     tally: Tally,
+    hook: Hook,
     port_log: PortLog,
     loss_log: Budget,
     pace: Pace,
@@ -119,6 +121,7 @@ impl Road {
             resync: Resync::new(parts.reloader.config().link.resync_interval),
             dump: None,
             tally: Tally::new(),
+            hook: Hook::new(parts.reloader.config().link.carrier_hook),
             port_log: PortLog::new(),
             loss_log: Budget::new(per_second(1)),
             pace: Pace::new(longest_hold(parts.reloader.config()), now),
@@ -158,6 +161,10 @@ impl Road {
                     self.pace.looked(Instant::now());
                 }
                 event = parts.writer.next() => self.written(event),
+                attached = self.hook.attached() => {
+                    self.care.hooked(attached.is_ok());
+                    self.hook.settle(attached);
+                }
                 part = next_part(&mut self.dump) => self.dumped(part)?,
                 event = parts.db_events.recv() => match event {
                     Some(event) => self.database(event),
@@ -331,9 +338,11 @@ impl Road {
             self.said.ready = true;
             portsyncd_sys::trim_heap();
             notify::ready("in step");
+            self.hook_carrier();
         } else if now >= self.started + READY_WITHIN {
             self.said.ready = true;
             notify::ready("running, but not yet in step: see the log");
+            self.hook_carrier();
         }
     }
 
@@ -351,6 +360,12 @@ impl Road {
             0 => overdue.min(self.pace.next_write()),
             _ => overdue,
         })
+    }
+
+    /// From here on a thread that reads megabytes delays nobody's first row.
+    fn hook_carrier(&mut self) {
+        let RoadParts { source, netns, .. } = &self.parts;
+        self.hook.start(source, netns);
     }
 
     /// Sets the one timer to whatever is due first.

@@ -41,6 +41,9 @@ impl Road {
         if let Ok(accounts) = self.parts.source.accounts() {
             debug!(?accounts, "link messages: seen = submitted + lost");
         }
+        if let Ok(accounts) = self.parts.source.carrier_accounts() {
+            debug!(?accounts, "carrier changes: seen = submitted + lost");
+        }
         self.tally.log();
         Ok(())
     }

@@ -1,0 +1,94 @@
+//! The carrier hook's life: attached beside the road once the road is in step,
+//! because it reads the kernel's BTF, and said in the log once.
+
+use std::sync::Arc;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::{debug, info, warn};
+
+use crate::config;
+use crate::link::LinkSource;
+use crate::link::carrier::{Attached, HookRefused, attach};
+use crate::link::netns::Netns;
+
+/// The hook, wherever it stands.
+#[derive(Debug)]
+pub(super) struct Hook {
+    mode: config::CarrierHook,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The road is not in step yet.
+    Waits,
+    /// A thread is at it.
+    Attaching(JoinHandle<Result<Attached, HookRefused>>),
+    /// It is in place.
+    Attached(#[expect(dead_code, reason = "keeps the programs attached")] Attached),
+    /// There is none.
+    Absent,
+}
+
+impl Hook {
+    pub(super) fn new(mode: config::CarrierHook) -> Self {
+        Self {
+            mode,
+            stage: Stage::Waits,
+        }
+    }
+
+    /// Starts attaching it to `source`, which feeds the road from now on; a hook
+    /// on a former source goes. `carrier_hook = "off"` does nothing.
+    pub(super) fn start(&mut self, source: &LinkSource, netns: &Arc<Netns>) {
+        self.stage = Stage::Absent;
+        let mode = self.mode;
+        if mode == config::CarrierHook::Off {
+            info!(carrier_hook = "off", reason = %HookRefused::Configured, "carrier hook");
+            return;
+        }
+        match source.hook_maps() {
+            Ok(Some(maps)) => {
+                let netns = Arc::clone(netns);
+                self.stage =
+                    Stage::Attaching(spawn_blocking(move || attach(mode, &maps, netns.inode()?)));
+            }
+            Ok(None) => self.refused(&HookRefused::NoRing),
+            Err(error) => self.refused(&error.into()),
+        }
+    }
+
+    /// Waits until the thread is done with it; for ever while none is at it.
+    /// Cancel-safe.
+    pub(super) async fn attached(&mut self) -> Result<Attached, HookRefused> {
+        match &mut self.stage {
+            Stage::Attaching(thread) => thread.await.unwrap_or(Err(HookRefused::Thread)),
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Takes what [`attached`](Self::attached) gave.
+    pub(super) fn settle(&mut self, attached: Result<Attached, HookRefused>) {
+        match attached {
+            Ok(attached) => {
+                info!(carrier_hook = attached.kind.as_str(), "carrier hook");
+                self.stage = Stage::Attached(attached);
+            }
+            Err(refused) => {
+                self.stage = Stage::Absent;
+                self.refused(&refused);
+            }
+        }
+    }
+
+    /// Whoever asked for one way shall hear that it is closed; `auto` takes what
+    /// there is.
+    fn refused(&self, reason: &HookRefused) {
+        if self.mode == config::CarrierHook::Auto {
+            info!(carrier_hook = "off", %reason, "carrier hook");
+        } else {
+            warn!(carrier_hook = "off", %reason, "carrier hook");
+        }
+        debug!("a carrier loss is learned from its link message, up to a second later");
+    }
+}
