@@ -37,9 +37,14 @@ enum Command {
     Lint,
     /// Set up, lint, check the eBPF object, build the daemon, run every test
     Test,
+    /// Run the tests that concern the kernel in virtual machines
+    TestVm(vm::Args),
 }
 
 fn main() -> Result<()> {
+    if vm::guest::is_init() {
+        vm::guest::init();
+    }
     match Cli::parse().command {
         Command::Setup(args) => setup::run(args),
         Command::BuildEbpf(args) => ebpf::run(args),
@@ -47,5 +52,6 @@ fn main() -> Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Lint => lint::run(),
         Command::Test => test::run(),
+        Command::TestVm(args) => vm::run(&args),
     }
 }

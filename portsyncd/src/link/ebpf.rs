@@ -15,6 +15,7 @@ use rustix::net::SocketFlags;
 use tokio::io::unix::AsyncFd;
 
 use super::carrier::HookMaps;
+use super::memlock;
 use super::object::{COUNTERS, EVENTS, LINK_MESSAGES, OBJECT};
 use super::socket::RouteSocket;
 use super::{Accounts, DRAIN_BOUND, Drained, LinkError, LossReason};
@@ -46,6 +47,7 @@ impl EbpfSource {
     /// # Errors
     /// When the host does not allow it; the reason is for people to read.
     pub fn open(ring_bytes: u32) -> Result<Self, LinkError> {
+        memlock::lift();
         let maps = [
             (EVENTS, MapPlan::New(Some(ring_bytes))),
             (COUNTERS, MapPlan::New(None)),

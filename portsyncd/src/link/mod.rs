@@ -10,6 +10,7 @@ mod choose;
 pub mod dump;
 pub mod ebpf;
 mod error;
+mod memlock;
 mod messages;
 pub mod netlink;
 pub mod netns;
