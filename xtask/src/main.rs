@@ -5,6 +5,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod btf;
 mod command;
 mod demo;
@@ -33,6 +34,8 @@ enum Command {
     BtfFixtures,
     /// Show the daemon at work on 32 tap ports
     Demo(demo::Args),
+    /// Measure the release daemon beside baselines of the same run
+    Bench(bench::Args),
     /// Check formatting and lints of both workspaces
     Lint,
     /// Set up, lint, check the eBPF object, build the daemon, run every test
@@ -50,6 +53,7 @@ fn main() -> Result<()> {
         Command::BuildEbpf(args) => ebpf::run(args),
         Command::BtfFixtures => btf::run(),
         Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Lint => lint::run(),
         Command::Test => test::run(),
         Command::TestVm(args) => vm::run(&args),

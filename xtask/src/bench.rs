@@ -1,0 +1,145 @@
+//! `cargo xtask bench`: what the release daemon costs and how fast it is, each
+//! figure beside a baseline of the same run.
+//!
+//! Everything happens in private network namespaces with tap ports and a private
+//! Redis on a unix socket. The measuring process is a release build of this very
+//! program, because the stopwatch, the storm and the blocking baseline must not
+//! be slow by themselves. Figures that miss their target are marked as such; only
+//! a measurement that fails makes the command fail.
+//!
+//! BENCHMARKS.md says what each figure means.
+
+mod blocking;
+mod build;
+mod cold_start;
+mod footprint;
+mod host;
+mod interrupt;
+mod isolated;
+mod kernel_clock;
+mod netlink;
+mod relay;
+mod report;
+mod resp;
+mod samples;
+mod storm;
+mod subject;
+mod usage;
+mod world;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use host::Host;
+use interrupt::Interrupt;
+use report::Report;
+use world::World;
+
+/// `cargo xtask bench`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Fewer repetitions: under 40 s, and noisier
+    #[arg(long)]
+    quick: bool,
+
+    /// Print a JSON document on standard output, the table on standard error
+    #[arg(long)]
+    json: bool,
+
+    /// A daemon that is already built, instead of this checkout's
+    #[arg(long, value_name = "FILE")]
+    daemon: Option<PathBuf>,
+
+    /// Be the process that measures: a release build, as root
+    #[arg(long, hide = true, requires = "daemon")]
+    measure: bool,
+
+    /// Be the blocking baseline: Redis' socket, and the one that takes log lines
+    #[arg(long, hide = true, num_args = 2, value_names = ["REDIS", "LOG"])]
+    blocking: Option<Vec<PathBuf>>,
+}
+
+/// How often and how long each scenario is run.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    isolated_changes: usize,
+    carrier_flaps: usize,
+    storm_rounds: usize,
+    storm: Duration,
+    paced_storm: Duration,
+    cold_starts: usize,
+    idle: Duration,
+}
+
+impl Plan {
+    const FULL: Self = Self {
+        isolated_changes: 400,
+        carrier_flaps: 15,
+        storm_rounds: 3,
+        storm: Duration::from_secs(3),
+        paced_storm: Duration::from_secs(2),
+        cold_starts: 9,
+        idle: Duration::from_secs(5),
+    };
+    const QUICK: Self = Self {
+        isolated_changes: 100,
+        carrier_flaps: 3,
+        storm_rounds: 1,
+        storm: Duration::from_millis(1500),
+        paced_storm: Duration::from_secs(1),
+        cold_starts: 5,
+        idle: Duration::from_secs(2),
+    };
+}
+
+/// Builds what is measured and what measures, and measures.
+///
+/// # Errors
+/// When the build or a measurement fails; a missed target is no error.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some([redis, log]) = args.blocking.as_deref() {
+        return blocking::run(redis, log);
+    }
+    let (true, Some(daemon)) = (args.measure, &args.daemon) else {
+        return build::build_and_measure(args);
+    };
+    let interrupt = Interrupt::catch()?;
+    let begun = Instant::now();
+    let mut report = Report::new(Host::look()?);
+    let measured = measure(daemon, args, &interrupt, &mut report);
+    if interrupt.came() {
+        bail!("interrupted");
+    }
+    measured?;
+    report.ended(begun.elapsed());
+    if args.json {
+        eprint!("{}", report.table());
+        println!("{:#}", report.json());
+    } else {
+        print!("{}", report.table());
+    }
+    Ok(())
+}
+
+/// How many ports the latencies and the storms are measured on.
+const STORM_PORTS: usize = 256;
+/// The largest SKU that SONiC ships: cold start, memory and idle cost.
+const LARGE_PORTS: usize = 514;
+
+fn measure(daemon: &Path, args: &Args, interrupt: &Interrupt, report: &mut Report) -> Result<()> {
+    let plan = if args.quick { Plan::QUICK } else { Plan::FULL };
+    {
+        let world = World::new(STORM_PORTS, daemon, interrupt)?;
+        isolated::measure(&world, &plan, report)?;
+        storm::measure(&world, &plan, report)?;
+    }
+    let world = World::new(LARGE_PORTS, daemon, interrupt)?;
+    cold_start::measure(&world, &plan, report)?;
+    footprint::measure(&world, &plan, report)
+}
+
+/// How long anything that is waited for may take before the measurement counts
+/// as failed.
+const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,54 @@
+//! Ctrl-C ends a measurement in order, so that its servers and files go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{SigSet, Signal};
+
+/// Whether somebody asked to stop.
+#[derive(Clone)]
+pub(super) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Catches SIGINT, SIGTERM and SIGHUP from now on. Call it before any other
+    /// thread is started: threads inherit the blocked signals.
+    pub(super) fn catch() -> Result<Self> {
+        let signals = blocked([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])?;
+        let came = Arc::new(AtomicBool::new(false));
+        thread::spawn({
+            let came = Arc::clone(&came);
+            move || {
+                while signals.wait().is_ok() {
+                    // Asked a second time: the wish to leave goes before order.
+                    if came.swap(true, Ordering::Relaxed) {
+                        std::process::exit(130);
+                    }
+                }
+            }
+        });
+        Ok(Self(came))
+    }
+
+    /// True once it came.
+    pub(super) fn came(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Fails once it came: for every loop that takes long.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.came() {
+            bail!("interrupted");
+        }
+        Ok(())
+    }
+}
+
+/// Blocks these signals, for a thread that waits for them.
+pub(super) fn blocked<const N: usize>(signals: [Signal; N]) -> Result<SigSet> {
+    let mut set = SigSet::empty();
+    set.extend(signals);
+    set.thread_block().context("cannot block signals")?;
+    Ok(set)
+}

@@ -1,0 +1,360 @@
+//! The figures: collected, then shown as one table or as one JSON document.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::host::{Host, load};
+
+/// One value with its unit.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cell {
+    /// A time, in seconds.
+    Seconds(f64),
+    /// How many times something.
+    Times(f64),
+    /// A rate.
+    PerSecond(f64),
+    /// A size.
+    Bytes(f64),
+    /// A whole number.
+    Count(f64),
+    /// Any other number.
+    Number(f64),
+    /// Not measured here.
+    None,
+}
+
+impl Cell {
+    fn text(self) -> String {
+        match self {
+            Self::Seconds(value) if value < 1e-6 => format!("{:.0} ns", value * 1e9),
+            Self::Seconds(value) if value < 1e-3 => format!("{:.1} µs", value * 1e6),
+            Self::Seconds(value) if value < 1.0 => format!("{:.2} ms", value * 1e3),
+            Self::Seconds(value) => format!("{value:.2} s"),
+            Self::Times(value) => format!("{value:.2} ×"),
+            Self::PerSecond(value) | Self::Count(value) => grouped(value),
+            Self::Bytes(value) => format!("{:.2} MB", value / 1e6),
+            Self::Number(value) => format!("{value:.3}"),
+            Self::None => String::new(),
+        }
+    }
+
+    fn json(self) -> Option<(&'static str, f64)> {
+        match self {
+            Self::Seconds(value) => Some(("seconds", value)),
+            Self::Times(value) => Some(("times", value)),
+            Self::PerSecond(value) => Some(("per_second", value)),
+            Self::Bytes(value) => Some(("bytes", value)),
+            Self::Count(value) | Self::Number(value) => Some(("number", value)),
+            Self::None => None,
+        }
+    }
+}
+
+/// Figures of one kind, with the same columns.
+#[derive(Clone, Debug)]
+pub(super) struct Section {
+    title: String,
+    how: String,
+    columns: Vec<&'static str>,
+    rows: Vec<(String, Vec<Cell>)>,
+    notes: Vec<&'static str>,
+}
+
+impl Section {
+    pub(super) fn new(title: &str, how: &str, columns: &[&'static str]) -> Self {
+        Self {
+            title: title.to_owned(),
+            how: how.to_owned(),
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Adds a line of figures, one for each column.
+    pub(super) fn row(&mut self, name: &str, cells: &[Cell]) {
+        self.rows.push((name.to_owned(), cells.to_vec()));
+    }
+
+    /// Adds what a reader must know of the figures.
+    pub(super) fn note(&mut self, note: &'static str) {
+        self.notes.push(note);
+    }
+
+    fn table(&self, out: &mut String) {
+        let width = |cells: &mut dyn Iterator<Item = usize>| cells.max().unwrap_or(0);
+        let name_width = width(&mut self.rows.iter().map(|(name, _)| name.chars().count()));
+        let widths: Vec<usize> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(column, title)| {
+                let texts = self.rows.iter().filter_map(|(_, cells)| cells.get(column));
+                let widest = width(&mut texts.map(|cell| cell.text().chars().count()));
+                widest.max(title.chars().count())
+            })
+            .collect();
+        line(out, &format!("{} ({})", self.title, self.how));
+        let header = self.columns.iter().map(|title| (*title).to_owned());
+        row(out, "", name_width, &widths, header);
+        for (name, cells) in &self.rows {
+            row(
+                out,
+                name,
+                name_width,
+                &widths,
+                cells.iter().map(|c| c.text()),
+            );
+        }
+        for note in &self.notes {
+            line(out, &format!("  ({note})"));
+        }
+        out.push('\n');
+    }
+
+    fn json(&self) -> Value {
+        let rows = self.rows.iter().map(|(name, cells)| {
+            let mut object = Map::new();
+            object.insert("name".into(), json!(name));
+            for (title, cell) in self.columns.iter().zip(cells) {
+                if let Some((unit, value)) = cell.json() {
+                    object.insert((*title).into(), json!({ "value": value, "unit": unit }));
+                }
+            }
+            Value::Object(object)
+        });
+        json!({
+            "title": self.title,
+            "how": self.how,
+            "rows": rows.collect::<Vec<_>>(),
+            "notes": self.notes,
+        })
+    }
+}
+
+/// A figure that has to be reached, or is only told.
+#[derive(Clone, Debug)]
+struct Target {
+    name: String,
+    value: f64,
+    bound: Bound,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+    None,
+}
+
+impl Target {
+    fn reached(&self) -> Option<bool> {
+        match self.bound {
+            Bound::AtMost(bound) => Some(self.value <= bound),
+            Bound::AtLeast(bound) => Some(self.value >= bound),
+            Bound::None => None,
+        }
+    }
+
+    fn wanted(&self) -> String {
+        match self.bound {
+            Bound::AtMost(bound) => format!("at most {bound}"),
+            Bound::AtLeast(bound) => format!("at least {bound}"),
+            Bound::None => String::new(),
+        }
+    }
+}
+
+/// Everything that was measured.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    host: Host,
+    load_after: f64,
+    took: Duration,
+    sections: Vec<Section>,
+    targets: Vec<Target>,
+}
+
+impl Report {
+    pub(super) fn new(host: Host) -> Self {
+        Self {
+            host,
+            load_after: f64::NAN,
+            took: Duration::ZERO,
+            sections: Vec::new(),
+            targets: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, section: Section) {
+        self.sections.push(section);
+    }
+
+    /// A figure that must not exceed `bound`.
+    pub(super) fn target(&mut self, name: &str, value: f64, bound: f64) {
+        self.aim(name, value, Bound::AtMost(bound));
+    }
+
+    /// A figure that must not be below `bound`.
+    pub(super) fn target_at_least(&mut self, name: &str, value: f64, bound: f64) {
+        self.aim(name, value, Bound::AtLeast(bound));
+    }
+
+    /// A figure of interest with no target.
+    pub(super) fn remark(&mut self, name: &str, value: f64) {
+        self.aim(name, value, Bound::None);
+    }
+
+    fn aim(&mut self, name: &str, value: f64, bound: Bound) {
+        let name = name.to_owned();
+        self.targets.push(Target { name, value, bound });
+    }
+
+    /// Notes how long it all took and how busy the machine was at the end.
+    pub(super) fn ended(&mut self, took: Duration) {
+        self.took = took;
+        self.load_after = load().unwrap_or(f64::NAN);
+    }
+
+    /// For people.
+    pub(super) fn table(&self) -> String {
+        let mut out = self.host.text(self.load_after);
+        line(
+            &mut out,
+            &format!("measured in {:.0} s\n", self.took.as_secs_f64()),
+        );
+        for section in &self.sections {
+            section.table(&mut out);
+        }
+        line(&mut out, "Figures to reach");
+        let width = self.targets.iter().map(|t| t.name.chars().count()).max();
+        for target in &self.targets {
+            let mark = match target.reached() {
+                Some(true) => "  reached",
+                Some(false) => "  MISSED",
+                None => "",
+            };
+            line(
+                &mut out,
+                &format!(
+                    "  {:<width$}  {:>6.2}  {:<11}{mark}",
+                    target.name,
+                    target.value,
+                    target.wanted(),
+                    width = width.unwrap_or(0)
+                ),
+            );
+        }
+        out
+    }
+
+    /// For programs.
+    pub(super) fn json(&self) -> Value {
+        let targets = self.targets.iter().map(|target| {
+            let (at_most, at_least) = match target.bound {
+                Bound::AtMost(bound) => (Some(bound), None),
+                Bound::AtLeast(bound) => (None, Some(bound)),
+                Bound::None => (None, None),
+            };
+            json!({
+                "name": target.name,
+                "value": target.value,
+                "at_most": at_most,
+                "at_least": at_least,
+                "reached": target.reached(),
+            })
+        });
+        json!({
+            "host": self.host.json(self.load_after),
+            "took_seconds": self.took.as_secs_f64(),
+            "sections": self.sections.iter().map(Section::json).collect::<Vec<_>>(),
+            "figures": targets.collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text.trim_end_matches(' '));
+    out.push('\n');
+}
+
+fn row(
+    out: &mut String,
+    name: &str,
+    name_width: usize,
+    widths: &[usize],
+    cells: impl Iterator<Item = String>,
+) {
+    let mut text = format!("  {name:<name_width$}");
+    for (cell, width) in cells.zip(widths) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "  {cell:>width$}");
+    }
+    line(out, &text);
+}
+
+/// "62 720" for 62719.6.
+fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| str::from_utf8(group).unwrap_or_default())
+        .collect();
+    groups.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_carry_their_unit() {
+        for (cell, text) in [
+            (Cell::Seconds(4.2e-8), "42 ns"),
+            (Cell::Seconds(1.234e-4), "123.4 µs"),
+            (Cell::Seconds(0.0567), "56.70 ms"),
+            (Cell::Seconds(2.5), "2.50 s"),
+            (Cell::Times(1.234), "1.23 ×"),
+            (Cell::PerSecond(94_312.4), "94 312"),
+            (Cell::Count(0.0), "0"),
+            (Cell::Bytes(7_340_032.0), "7.34 MB"),
+        ] {
+            assert_eq!(cell.text(), text);
+        }
+    }
+
+    #[test]
+    fn columns_line_up_and_stay_with_their_names() {
+        let mut section = Section::new("Title", "how", &["p50", "a long column"]);
+        section.row("short", &[Cell::Seconds(1e-4), Cell::Count(1.0)]);
+        section.row("a longer name", &[Cell::None, Cell::Count(1_000_000.0)]);
+        let mut out = String::new();
+        section.table(&mut out);
+        assert_eq!(
+            out,
+            "Title (how)\n                      p50  a long column\n  short          100.0 µs              \
+             1\n  a longer name                1 000 000\n\n"
+        );
+        let json = section.json();
+        assert_eq!(json["rows"][0]["p50"]["value"], 1e-4);
+        assert_eq!(json["rows"][1].get("p50"), None);
+    }
+
+    #[test]
+    fn a_figure_is_reached_or_missed() {
+        let target = |value, bound| Target {
+            name: "x".into(),
+            value,
+            bound,
+        };
+        assert_eq!(target(3.0, Bound::AtMost(3.0)).reached(), Some(true));
+        assert_eq!(target(4.9, Bound::AtLeast(5.0)).reached(), Some(false));
+        assert_eq!(target(f64::NAN, Bound::AtMost(3.0)).reached(), Some(false));
+        assert_eq!(target(1.0, Bound::None).reached(), None);
+    }
+}
