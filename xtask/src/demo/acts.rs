@@ -213,7 +213,7 @@ fn fail_together(play: &mut Play) -> Result<()> {
     let lost = figures(play.stage.watch.samples(), Kind::CarrierLostTogether);
     if let Some(daemon) = lost.and_then(|figures| figures.daemon) {
         let finding = format!(
-            "would hold them for a second: found and settled; the daemon added {}",
+            "would hold them for 1 s; found and settled, the daemon added {}",
             text(daemon)
         );
         play.stage.found("Linkwatch", &finding);
