@@ -16,9 +16,8 @@ use super::guest::{JOBS, Job, Mark};
 use super::image::unpack;
 use super::kernels::Kernel;
 use super::tree::Tree;
-use crate::command::find_program;
+use crate::setup;
 
-const QEMU: &str = "qemu-system-x86_64";
 /// From power on to the first job.
 const BOOT_WITHIN: Duration = Duration::from_secs(120);
 /// The tap driver, and a bridge with what it needs, in the order of loading.
@@ -50,8 +49,7 @@ pub(crate) fn boot(
     jobs: &[Job],
     mut told: impl FnMut(&Outcome),
 ) -> Result<Vec<Outcome>> {
-    let qemu = find_program(QEMU)
-        .with_context(|| format!("{QEMU} is missing: apt-get install qemu-system-x86"))?;
+    let qemu = setup::qemu()?;
     let modules = add_modules(kernel, &mut tree)?;
     tree.program(Path::new("/init"), &std::env::current_exe()?)?;
     let jobs_file = serde_json::json!({

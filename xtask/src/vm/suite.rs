@@ -43,6 +43,11 @@ impl Suite {
             .filter(|(name, _)| wanted.is_empty() || wanted.contains(name))
             .collect();
         tests.sort();
+        let twice = tests.windows(2).find(|pair| pair[0].0 == pair[1].0);
+        ensure!(
+            twice.is_none(),
+            "two test executables of one name: {twice:?}"
+        );
         let daemon = target_dir(root).join("release/portsyncd");
         ensure!(daemon.is_file(), "{} is not there", daemon.display());
         Ok(Self { daemon, tests })
