@@ -18,6 +18,7 @@ mod interrupt;
 mod isolated;
 mod kernel_clock;
 mod netlink;
+mod processor;
 mod relay;
 mod report;
 mod resp;

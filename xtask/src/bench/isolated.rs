@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Plan;
+use super::processor::OneProcessor;
 use super::relay::Relay;
 use super::report::{Cell, Report, Section};
 use super::samples::Samples;
@@ -27,44 +28,131 @@ const LINKWATCH: Duration = Duration::from_millis(1150);
 
 /// Measures and reports.
 pub(super) fn measure(world: &World, plan: &Plan, report: &mut Report) -> Result<()> {
-    let changes = plan.isolated_changes;
-    world.say("isolated changes: the floor")?;
     let mut observer = Observer::new(world)?;
-    let back_to_back = observer.back_to_back()?;
-    let floor = floor(world, &mut observer, changes)?;
-
-    let mut series = Vec::new();
-    let mut accounts = Vec::new();
-    for subject in Subject::ALL {
-        world.say(&format!("isolated changes: {}", subject.as_str()))?;
-        let live = subject.start(world)?;
-        series.push((subject, observer.series(world, changes, true)?));
-        accounts.push(live.stop()?);
-    }
+    let free = Isolated::measure(world, plan, &mut observer, None)?;
+    let one = OneProcessor::enter()?;
+    one.take(world.redis_pid()?)?;
+    let bound = Isolated::measure(world, plan, &mut observer, Some(&one))?;
+    one.release(world.redis_pid()?)?;
+    drop(one);
     let flaps = carrier(world, plan, &mut observer)?;
-    let mut section = changes_section(changes, &back_to_back, &floor, &series);
-    let raw = series[0].1.round_trip.median();
-    section.row(
-        "kernel's message → acknowledged, by ebpf's own account",
-        &accounts[0].latency.map(Cell::Seconds),
-    );
-    report.add(section);
-    report.add(carrier_section(&flaps, raw));
-    let ebpf = &series[0].1;
+
+    let changes = plan.isolated_changes;
+    report.add(free.section("Isolated change", changes));
+    report.add(bound.section("Isolated change, all on one processor", changes));
+    report.add(carrier_section(&flaps, free.raw()));
     report.target(
         "isolated change: kernel's message → row readable, p50 / raw HSET round trip",
-        from_kernel(&ebpf.changes).median() / raw,
+        free.kernel_to_row() / free.raw(),
         3.0,
     );
     report.remark(
-        "isolated change: system call → row readable, p50 / raw HSET round trip",
-        from_call(&ebpf.changes).median() / raw,
+        "isolated change, all on one processor: the same / raw HSET round trip",
+        bound.kernel_to_row() / bound.raw(),
     );
     report.remark(
         "isolated change: kernel's message → row readable, p50 / floor",
-        from_kernel(&ebpf.changes).median() / from_kernel(&floor.changes).median(),
+        free.kernel_to_row() / from_kernel(&free.floor.changes).median(),
+    );
+    report.remark(
+        "isolated change, all on one processor: the same / floor",
+        bound.kernel_to_row() / from_kernel(&bound.floor.changes).median(),
     );
     Ok(())
+}
+
+/// Everybody's isolated changes, the daemon on ebpf first.
+struct Isolated {
+    back_to_back: Samples,
+    floor: Series,
+    series: Vec<(Subject, Series)>,
+    /// What the daemon on ebpf says of itself: p50, p99, max.
+    account: [f64; 3],
+}
+
+impl Isolated {
+    fn measure(
+        world: &World,
+        plan: &Plan,
+        observer: &mut Observer<'_>,
+        one: Option<&OneProcessor>,
+    ) -> Result<Self> {
+        let changes = plan.isolated_changes;
+        let place = if one.is_some() {
+            ", all on one processor"
+        } else {
+            ""
+        };
+        world.say(&format!("isolated changes{place}: the floor"))?;
+        let back_to_back = observer.back_to_back()?;
+        let floor = floor(world, observer, changes)?;
+        let mut series = Vec::new();
+        let mut account = [f64::NAN; 3];
+        for subject in Subject::ALL {
+            world.say(&format!("isolated changes{place}: {}", subject.as_str()))?;
+            let live = subject.start(world)?;
+            one.map_or(Ok(()), |one| one.take(live.pid()))?;
+            series.push((subject, observer.series(world, changes, true)?));
+            let stopped = live.stop()?;
+            if subject == Subject::Ebpf {
+                account = stopped.latency;
+            }
+        }
+        Ok(Self {
+            back_to_back,
+            floor,
+            series,
+            account,
+        })
+    }
+
+    fn section(&self, title: &str, changes: usize) -> Section {
+        let mut section = Section::new(
+            title,
+            &format!("one tap's MTU, n = {changes} each, from rest"),
+            &["p50", "p99", "max", "p50 / raw HSET", "p50 / floor"],
+        );
+        let (own, raw) = (self.ebpf(), self.raw());
+        for (name, samples) in [
+            ("raw HSET round trip, back to back", &self.back_to_back),
+            ("raw HSET round trip", &own.round_trip),
+            ("raw HSET → event at the observer", &own.observed),
+        ] {
+            section.row(name, &latencies(samples, raw, None));
+        }
+        let floor = &self.floor.changes;
+        let floors = [from_call(floor).median(), from_kernel(floor).median()];
+        let subjects = self.series.iter().map(|(s, series)| (s.as_str(), series));
+        for (name, series) in [("floor: recv, HSET, no more", &self.floor)]
+            .into_iter()
+            .chain(subjects)
+        {
+            let raw = series.round_trip.median();
+            let call = latencies(&from_call(&series.changes), raw, Some(floors[0]));
+            section.row(&format!("system call → event, {name}"), &call);
+            let kernel = latencies(&from_kernel(&series.changes), raw, Some(floors[1]));
+            section.row(&format!("kernel's message → event, {name}"), &kernel);
+        }
+        section.row(
+            "kernel's message → acknowledged, by ebpf's own account",
+            &self.account.map(Cell::Seconds),
+        );
+        section.note("nothing is subtracted: the observer's own wake-up is in every event");
+        section.note("the daemon's own account has four buckets per doubling: up to 19 % too high");
+        section
+    }
+
+    fn ebpf(&self) -> &Series {
+        &self.series[0].1
+    }
+
+    fn raw(&self) -> f64 {
+        self.ebpf().round_trip.median()
+    }
+
+    fn kernel_to_row(&self) -> f64 {
+        from_kernel(&self.ebpf().changes).median()
+    }
 }
 
 fn floor(world: &World, observer: &mut Observer<'_>, changes: usize) -> Result<Series> {
@@ -76,49 +164,6 @@ fn floor(world: &World, observer: &mut Observer<'_>, changes: usize) -> Result<S
     let series = observer.series(world, changes, false)?;
     relay.stop()?;
     Ok(series)
-}
-
-fn changes_section(
-    changes: usize,
-    back_to_back: &Samples,
-    floor: &Series,
-    series: &[(Subject, Series)],
-) -> Section {
-    let mut section = Section::new(
-        "Isolated change",
-        &format!("one tap's MTU, n = {changes} each, from rest"),
-        &["p50", "p99", "max", "p50 / raw HSET", "p50 / floor"],
-    );
-    let own = &series[0].1;
-    let raw = own.round_trip.median();
-    section.row(
-        "raw HSET round trip, back to back",
-        &latencies(back_to_back, raw, None),
-    );
-    section.row(
-        "raw HSET round trip",
-        &latencies(&own.round_trip, raw, None),
-    );
-    section.row(
-        "raw HSET → event at the observer",
-        &latencies(&own.observed, raw, None),
-    );
-    let rows = [("floor: recv, HSET, no more", floor)].into_iter();
-    let rows = rows.chain(series.iter().map(|(subject, s)| (subject.as_str(), s)));
-    let (from_calls, from_kernels) = (
-        from_call(&floor.changes).median(),
-        from_kernel(&floor.changes).median(),
-    );
-    for (name, series) in rows {
-        let raw = series.round_trip.median();
-        let call = latencies(&from_call(&series.changes), raw, Some(from_calls));
-        section.row(&format!("system call → event, {name}"), &call);
-        let kernel = latencies(&from_kernel(&series.changes), raw, Some(from_kernels));
-        section.row(&format!("kernel's message → event, {name}"), &kernel);
-    }
-    section.note("nothing is subtracted: the observer's own wake-up is in every event");
-    section.note("the daemon's own account has four buckets per doubling: up to 19 % too high");
-    section
 }
 
 fn carrier_section(flaps: &[(&str, Vec<Change>)], raw: f64) -> Section {

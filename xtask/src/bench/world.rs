@@ -150,11 +150,16 @@ impl World {
 
     /// The server's processor time.
     pub(super) fn redis_cpu(&self) -> Result<CpuClock> {
+        CpuClock::of(self.redis_pid()?)
+    }
+
+    /// The server's process id.
+    pub(super) fn redis_pid(&self) -> Result<u32> {
         let info = self.redis(0)?.call(&[b"INFO", b"server"])?.text();
         let pid = info
             .lines()
             .find_map(|line| line.strip_prefix("process_id:")?.trim().parse().ok());
-        CpuClock::of(pid.context("INFO server has no process_id")?)
+        pid.context("INFO server has no process_id")
     }
 
     /// How many HSETs the server has carried out.
