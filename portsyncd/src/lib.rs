@@ -10,4 +10,7 @@ pub mod db;
 pub mod exit;
 pub mod link;
 pub mod logging;
+mod observe;
+pub mod report;
 pub mod table;
+pub mod wall_time;

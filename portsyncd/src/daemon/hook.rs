@@ -10,12 +10,15 @@ use crate::config;
 use crate::link::LinkSource;
 use crate::link::carrier::{Attached, HookRefused, attach};
 use crate::link::netns::Netns;
+use crate::observe::Told;
 
 /// The hook, wherever it stands.
 #[derive(Debug)]
 pub(super) struct Hook {
     mode: config::CarrierHook,
     stage: Stage,
+    /// Why there is none.
+    reason: String,
 }
 
 #[derive(Debug)]
@@ -25,7 +28,7 @@ enum Stage {
     /// A thread is at it.
     Attaching(JoinHandle<Result<Attached, HookRefused>>),
     /// It is in place.
-    Attached(#[expect(dead_code, reason = "keeps the programs attached")] Attached),
+    Attached(Attached),
     /// There is none.
     Absent,
 }
@@ -35,6 +38,7 @@ impl Hook {
         Self {
             mode,
             stage: Stage::Waits,
+            reason: String::new(),
         }
     }
 
@@ -44,7 +48,8 @@ impl Hook {
         self.stage = Stage::Absent;
         let mode = self.mode;
         if mode == config::CarrierHook::Off {
-            info!(carrier_hook = "off", reason = %HookRefused::Configured, "carrier hook");
+            self.reason = HookRefused::Configured.to_string();
+            info!(carrier_hook = "off", reason = self.reason, "carrier hook");
             return;
         }
         match source.hook_maps() {
@@ -81,9 +86,28 @@ impl Hook {
         }
     }
 
+    /// The hook as others should know it.
+    pub(super) fn told(&self) -> Told {
+        match &self.stage {
+            Stage::Attached(attached) => Told::Hook {
+                hook: attached.kind.as_str(),
+                reason: String::new(),
+            },
+            Stage::Waits | Stage::Attaching(_) => Told::Hook {
+                hook: "off",
+                reason: "not attached yet".to_owned(),
+            },
+            Stage::Absent => Told::Hook {
+                hook: "off",
+                reason: self.reason.clone(),
+            },
+        }
+    }
+
     /// Whoever asked for one way shall hear that it is closed; `auto` takes what
     /// there is.
-    fn refused(&self, reason: &HookRefused) {
+    fn refused(&mut self, reason: &HookRefused) {
+        self.reason = reason.to_string();
         if self.mode == config::CarrierHook::Auto {
             info!(carrier_hook = "off", %reason, "carrier hook");
         } else {

@@ -5,7 +5,7 @@
 //! serves operators.
 
 mod hook;
-mod latency;
+pub(crate) mod latency;
 mod notify;
 mod pace;
 mod port_log;
@@ -19,6 +19,7 @@ mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -32,6 +33,7 @@ use crate::exit::Exit;
 use crate::link::netns::Netns;
 use crate::link::{self, Choice, LinkError};
 use crate::logging::{FollowedLevel, LogHandle};
+use crate::observe::{self, Meters, Teller, Told};
 use crate::table::{NameFilter, PortTable};
 
 use reload::Reloader;
@@ -55,6 +57,14 @@ pub fn run(config: Config, config_file: Option<PathBuf>, log: LogHandle) -> Exit
         }
     };
     portsyncd_sys::use_one_arena();
+    let followed = Arc::new(AtomicBool::new(false));
+    let meters = match Meters::new(Arc::clone(&followed)) {
+        Ok(meters) => Arc::new(meters),
+        Err(error) => {
+            error!(%error, "cannot define the metrics");
+            return Exit::Software;
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -65,9 +75,19 @@ pub fn run(config: Config, config_file: Option<PathBuf>, log: LogHandle) -> Exit
             return Exit::Software;
         }
     };
-    let ended = runtime.block_on(live(config, config_file, addresses, log));
+    let (teller, observing) = observe::start(&config, meters);
+    let life = Life {
+        config,
+        config_file,
+        addresses,
+        log,
+        teller,
+        followed,
+    };
+    let ended = runtime.block_on(life.live());
     // A dump may sit in the kernel's queue for RTNL; nobody needs its end.
     runtime.shutdown_background();
+    observing.finish();
     match ended {
         Ok(()) => Exit::Ok,
         Err(error) => {
@@ -82,68 +102,90 @@ pub fn run(config: Config, config_file: Option<PathBuf>, log: LogHandle) -> Exit
     }
 }
 
-async fn live(
+/// What a life begins with.
+struct Life {
     config: Config,
     config_file: Option<PathBuf>,
     addresses: Arc<DbAddresses>,
     log: LogHandle,
-) -> Result<(), LinkError> {
-    let signals = Signals::new().map_err(|source| LinkError::Poll {
-        what: "signals",
-        source,
-    })?;
-    let netns = Arc::new(Netns::open(
-        config.link.netns.as_deref().unwrap_or_default(),
-    )?);
-    // The kernel verifies the eBPF program for milliseconds; meanwhile the
-    // databases are read, and the configuration is pushed, which may be repeated.
-    let opening = open_source(config.link.clone(), Arc::clone(&netns));
+    teller: Teller,
+    /// True while CONFIG_DB and APPL_DB answer.
+    followed: Arc<AtomicBool>,
+}
 
-    let database = &config.database;
-    let (events, db_events) = mpsc::channel(DB_EVENTS_AHEAD);
-    let (db_requests, requests) = mpsc::channel(DB_REQUESTS_AHEAD);
-    let follower = Follower::new(
-        Arc::clone(&addresses),
-        database.connection_timeout,
-        database.retry_interval,
-        events,
-        requests,
-        FollowedLevel::new(log),
-    );
-    let writer = StateWriter::new(
-        Arc::new(addresses.state.clone()),
-        database.state_table_alias.as_deref(),
-        database.connection_timeout,
-        database.retry_interval,
-    );
-    tokio::spawn(follower.run());
-    let choice = opening.await.unwrap_or_else(|error| {
-        Err(LinkError::Poll {
-            what: "link source",
-            source: std::io::Error::other(error),
+impl Life {
+    async fn live(self) -> Result<(), LinkError> {
+        let Self {
+            config,
+            config_file,
+            addresses,
+            log,
+            teller,
+            followed,
+        } = self;
+        let signals = Signals::new().map_err(|source| LinkError::Poll {
+            what: "signals",
+            source,
+        })?;
+        let netns = Arc::new(Netns::open(
+            config.link.netns.as_deref().unwrap_or_default(),
+        )?);
+        // The kernel verifies the eBPF program for milliseconds; meanwhile the
+        // databases are read, and the configuration is pushed, which may be repeated.
+        let opening = open_source(config.link.clone(), Arc::clone(&netns));
+
+        let database = &config.database;
+        let (events, db_events) = mpsc::channel(DB_EVENTS_AHEAD);
+        let (db_requests, requests) = mpsc::channel(DB_REQUESTS_AHEAD);
+        let follower = Follower::new(
+            Arc::clone(&addresses),
+            database.connection_timeout,
+            database.retry_interval,
+            events,
+            requests,
+            FollowedLevel::new(log),
+        )
+        .telling(followed);
+        let writer = StateWriter::new(
+            Arc::new(addresses.state.clone()),
+            database.state_table_alias.as_deref(),
+            database.connection_timeout,
+            database.retry_interval,
+        );
+        tokio::spawn(follower.run());
+        let choice = opening.await.unwrap_or_else(|error| {
+            Err(LinkError::Poll {
+                what: "link source",
+                source: std::io::Error::other(error),
+            })
+        })?;
+        info!(
+            version = cli::VERSION,
+            source = choice.source.as_str(),
+            reason = choice.reason,
+            state_db = %addresses.state,
+            "portsyncd started"
+        );
+        teller.tell(Told::Source {
+            source: choice.source.as_str(),
+            reason: choice.reason,
+        });
+        Road::new(RoadParts {
+            source: choice.source,
+            netns,
+            table: PortTable::new(NameFilter::new(config.link.extra_ports.clone())),
+            writer,
+            db_events,
+            db_requests,
+            // What existed before may only be judged once the databases have said
+            // whether this start is cold.
+            watch_at_once: config.link.existing_netdevs == ExistingNetdevs::Adopt,
+            reloader: Reloader::new(config, config_file),
+            teller,
         })
-    })?;
-    info!(
-        version = cli::VERSION,
-        source = choice.source.as_str(),
-        reason = choice.reason,
-        state_db = %addresses.state,
-        "portsyncd started"
-    );
-    Road::new(RoadParts {
-        source: choice.source,
-        netns,
-        table: PortTable::new(NameFilter::new(config.link.extra_ports.clone())),
-        writer,
-        db_events,
-        db_requests,
-        // What existed before may only be judged once the databases have said
-        // whether this start is cold.
-        watch_at_once: config.link.existing_netdevs == ExistingNetdevs::Adopt,
-        reloader: Reloader::new(config, config_file),
-    })
-    .run(signals)
-    .await
+        .run(signals)
+        .await
+    }
 }
 
 fn open_source(link: config::Link, netns: Arc<Netns>) -> JoinHandle<Result<Choice, LinkError>> {

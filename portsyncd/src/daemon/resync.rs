@@ -64,6 +64,7 @@ impl Reason {
 pub(super) struct Resync {
     interval: Option<Duration>,
     due: Option<(Instant, Reason)>,
+    reason: Reason,
     running: bool,
     last_start: Option<Instant>,
     retry: Duration,
@@ -83,6 +84,7 @@ impl Resync {
         Self {
             interval,
             due: None,
+            reason: Reason::Start,
             running: false,
             last_start: None,
             retry: FIRST_RETRY,
@@ -148,8 +150,14 @@ impl Resync {
         }
         self.due = None;
         self.running = true;
+        self.reason = reason;
         self.last_start = Some(now);
         Some(reason)
+    }
+
+    /// Why the last dump was started.
+    pub(super) fn reason(&self) -> Reason {
+        self.reason
     }
 
     /// The dump that was started ended.

@@ -1,111 +1,159 @@
-//! The road's counters.
+//! The road's counters: shared atomics that a scrape may read at any time.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use prometheus::local::LocalHistogram;
 use tracing::info;
 
 use super::latency::Latency;
+use super::resync::Reason;
+use crate::clock::monotonic_ns;
 use crate::link::LossReason;
 use crate::link::settle::Settled;
+use crate::observe::Meters;
 use crate::table::{Change, Origin};
 
 /// What the road has done since it started.
 #[derive(Debug)]
 pub(super) struct Tally {
-    /// Link messages taken.
-    pub(super) link_messages: u64,
-    /// Carrier records taken.
-    pub(super) carrier_changes: u64,
-    /// Dump entries taken.
-    pub(super) dump_entries: u64,
-    /// Messages and entries that could not be read whole.
-    pub(super) malformed: u64,
-    /// Messages lost because the ring was full.
-    pub(super) ring_lost: u64,
-    /// Overruns of the plain socket.
-    pub(super) overruns: u64,
-    /// Dumps that ended complete.
-    pub(super) resyncs: u64,
-    /// Dumps that were interrupted or failed.
-    pub(super) partial_dumps: u64,
-    /// Batches acknowledged by STATE_DB.
-    pub(super) batches: u64,
-    /// Changes acknowledged by STATE_DB.
-    pub(super) changes: u64,
-    /// Connections to STATE_DB that broke or could not be made.
-    pub(super) redis_failures: u64,
-    /// Requests to settle a carrier that were answered as hoped.
-    settled: u64,
-    /// Those that were not.
-    unsettled: u64,
+    /// What others may read.
+    pub(super) meters: Arc<Meters>,
+    /// When the batches that are under way were handed over, oldest first.
+    under_way: VecDeque<u64>,
+    message_latency: LocalHistogram,
+    carrier_latency: LocalHistogram,
+    dump_latency: LocalHistogram,
     /// From link message to acknowledged row.
     latency: Latency,
 }
 
 impl Tally {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(meters: Arc<Meters>) -> Self {
         Self {
-            link_messages: 0,
-            carrier_changes: 0,
-            dump_entries: 0,
-            malformed: 0,
-            ring_lost: 0,
-            overruns: 0,
-            resyncs: 0,
-            partial_dumps: 0,
-            batches: 0,
-            changes: 0,
-            redis_failures: 0,
-            settled: 0,
-            unsettled: 0,
+            under_way: VecDeque::new(),
+            message_latency: meters.message_latency.local(),
+            carrier_latency: meters.carrier_latency.local(),
+            dump_latency: meters.dump_latency.local(),
             latency: Latency::new(),
+            meters,
         }
+    }
+
+    /// The road woke up.
+    pub(super) fn awake(&self) {
+        self.meters.awake(monotonic_ns());
+    }
+
+    /// The road waits; `waiting` ports are owed a change.
+    pub(super) fn rests(&self, waiting: usize) {
+        self.meters.queue_depth.set(waiting.cast_signed() as i64);
+        self.meters.rests();
+    }
+
+    /// A batch was handed to the writer.
+    pub(super) fn submitted(&mut self, changes: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "a batch is no 2^53 ports")]
+        self.meters.batch_ports.observe(changes as f64);
+        self.under_way.push_back(monotonic_ns());
     }
 
     /// STATE_DB acknowledged a batch at `now_ns`.
     pub(super) fn acked(&mut self, changes: &[Change], now_ns: u64) {
-        self.batches += 1;
-        self.changes += changes.len() as u64;
+        if let Some(since_ns) = self.under_way.pop_front() {
+            let seconds = seconds(now_ns.saturating_sub(since_ns));
+            self.meters.write_seconds.observe(seconds);
+        }
+        self.meters.written.inc_by(changes.len() as u64);
         for change in changes {
-            if matches!(change.origin, Origin::LinkMessage | Origin::Carrier) {
-                self.latency.count(now_ns.saturating_sub(change.since_ns));
+            let took_ns = now_ns.saturating_sub(change.since_ns);
+            let histogram = match change.origin {
+                Origin::LinkMessage => &self.message_latency,
+                Origin::Carrier => &self.carrier_latency,
+                Origin::Dump => &self.dump_latency,
+                Origin::Republish => continue,
+            };
+            histogram.observe(seconds(took_ns));
+            if change.origin != Origin::Dump {
+                self.latency.count(took_ns);
             }
         }
+        self.message_latency.flush();
+        self.carrier_latency.flush();
+        self.dump_latency.flush();
+    }
+
+    /// The connection to STATE_DB broke with `changes` under way, or could not be made.
+    pub(super) fn broken(&mut self, changes: usize) {
+        self.under_way.clear();
+        self.meters.redis_errors.inc();
+        self.meters.unwritten.inc_by(changes as u64);
+    }
+
+    /// STATE_DB refused rows that are no hashes.
+    pub(super) fn refused(&mut self, changes: usize) {
+        self.meters.redis_errors.inc();
+        self.meters.unwritten.inc_by(changes as u64);
+    }
+
+    pub(super) fn dump_started(&self, reason: Reason) {
+        self.meters.dump_started(reason.as_str());
+    }
+
+    pub(super) fn dump_ended(&self, complete: bool) {
+        let result = if complete { "complete" } else { "partial" };
+        self.meters.dumps_ended.with_label_values(&[result]).inc();
     }
 
     pub(super) fn settled(&mut self, answer: Settled) {
         match answer {
-            Settled::Agrees => self.settled += 1,
-            Settled::Disagrees | Settled::Refused => self.unsettled += 1,
+            Settled::Agrees => self.meters.settled.inc(),
+            Settled::Disagrees => self.meters.unsettled.inc(),
+            Settled::Refused => self.meters.settling_refused.inc(),
         }
     }
 
     pub(super) fn lost(&mut self, reason: LossReason, count: u64) {
         match reason {
-            LossReason::RingFull => self.ring_lost += count,
-            LossReason::SocketOverrun => self.overruns += count,
-            LossReason::Malformed => self.malformed += count,
+            LossReason::RingFull => self.meters.ring_lost.inc_by(count),
+            LossReason::SocketOverrun => self.meters.overruns.inc_by(count),
+            LossReason::Malformed => {
+                self.meters.malformed.inc_by(count);
+                self.meters.decode_errors.inc_by(count);
+            }
         }
     }
 
     /// The account that the daemon leaves behind.
     pub(super) fn log(&self) {
+        let meters = &self.meters;
+        let dumps = |result| meters.dumps_ended.with_label_values(&[result]).get();
         info!(
-            link_messages = self.link_messages,
-            carrier_changes = self.carrier_changes,
-            dump_entries = self.dump_entries,
-            malformed = self.malformed,
-            ring_lost = self.ring_lost,
-            overruns = self.overruns,
-            resyncs = self.resyncs,
-            partial_dumps = self.partial_dumps,
-            batches = self.batches,
-            changes = self.changes,
-            redis_failures = self.redis_failures,
-            settled = self.settled,
-            unsettled = self.unsettled,
+            link_messages = meters.link_messages.get(),
+            carrier_changes = meters.carrier_changes.get(),
+            dump_entries = meters.dump_entries.get(),
+            malformed = meters.decode_errors.get(),
+            ring_lost = meters.ring_lost.get(),
+            overruns = meters.overruns.get(),
+            resyncs = dumps("complete"),
+            partial_dumps = dumps("partial"),
+            batches = meters.write_seconds.get_sample_count(),
+            changes = meters.written.get(),
+            redis_failures = meters.redis_errors.get(),
+            settled = meters.settled.get(),
+            unsettled = meters.unsettled.get() + meters.settling_refused.get(),
             latency_p50_us = self.latency.quantile_us(500),
             latency_p99_us = self.latency.quantile_us(990),
             latency_max_us = self.latency.max_us(),
             "portsyncd stopped"
         );
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "2^53 ns are a hundred days, and a bucket is no nanosecond"
+)]
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -35,6 +36,7 @@ pub struct Follower {
     events: mpsc::Sender<DbEvent>,
     requests: mpsc::Receiver<DbRequest>,
     level: FollowedLevel,
+    connected: Arc<AtomicBool>,
     channels: Channels,
     producer: Producer,
     progress: Progress,
@@ -117,8 +119,16 @@ impl Follower {
             events,
             requests,
             level,
+            connected: Arc::default(),
             progress: Progress::default(),
         }
+    }
+
+    /// Keeps `connected` true while the databases answer.
+    #[must_use]
+    pub fn telling(mut self, connected: Arc<AtomicBool>) -> Self {
+        self.connected = connected;
+        self
     }
 
     /// Follows the databases until the road is gone.
@@ -127,6 +137,7 @@ impl Follower {
             match self.session().await {
                 SessionEnd::RoadGone => return,
                 SessionEnd::Broken(error) => {
+                    self.connected.store(false, Ordering::Relaxed);
                     if !std::mem::replace(&mut self.progress.said.away, true) {
                         warn!(
                             config_db = %self.addresses.config,
@@ -190,6 +201,7 @@ impl Follower {
         self.say_how_followed(session).await;
         self.settle_debts(session).await?;
         self.backoff.reset();
+        self.connected.store(true, Ordering::Relaxed);
         if std::mem::take(&mut self.progress.said.away) {
             info!(config_db = %self.addresses.config, "configuration databases reachable again");
         }

@@ -32,6 +32,7 @@ mod model_tests;
 mod netdev;
 mod port;
 mod reconcile;
+mod standing;
 mod writes;
 
 use std::collections::VecDeque;

@@ -5,14 +5,23 @@ use tracing::{debug, info, warn};
 use super::{Road, RoadParts};
 use crate::clock::monotonic_ns;
 use crate::db::{DbEvent, StartKind, WriterEvent};
+use crate::observe::Told;
 use crate::table::Change;
 
 impl Road {
     pub(super) fn written(&mut self, event: WriterEvent) {
-        let RoadParts { table, writer, .. } = &mut self.parts;
+        let RoadParts {
+            table,
+            writer,
+            teller,
+            ..
+        } = &mut self.parts;
         match event {
             WriterEvent::Acked(changes) => {
-                self.tally.acked(&changes, monotonic_ns());
+                let now_ns = monotonic_ns();
+                self.tally.acked(&changes, now_ns);
+                teller.published(&changes, now_ns, table);
+                teller.state_db_up();
                 table.acked(&changes);
                 writer.recycle(changes);
                 if std::mem::take(&mut self.said.away) {
@@ -25,6 +34,7 @@ impl Road {
                     rows = changes.len(),
                     "STATE_DB row is not a hash: replaced"
                 );
+                self.tally.refused(changes.len());
                 let replaced: Vec<Change> = changes
                     .iter()
                     .map(|change| Change {
@@ -37,12 +47,18 @@ impl Road {
             WriterEvent::Connected => {
                 // Redis may have lost what it had.
                 if std::mem::replace(&mut self.said.connected, true) {
+                    self.tally.meters.reconnects.inc();
                     self.republish();
+                }
+                // Where something has to be written, the write tells whether Redis is well.
+                if self.parts.table.waiting() == 0 {
+                    self.parts.teller.state_db_up();
                 }
             }
             WriterEvent::Disconnected(error, changes) => {
                 table.failed(&changes);
-                self.tally.redis_failures += 1;
+                self.tally.broken(changes.len());
+                teller.state_db_down(&error);
                 if !std::mem::replace(&mut self.said.away, true) {
                     warn!(%error, "STATE_DB unreachable, retrying; changes are kept");
                 }
@@ -52,10 +68,11 @@ impl Road {
 
     pub(super) fn database(&mut self, event: DbEvent) {
         let now_ns = monotonic_ns();
-        let table = &mut self.parts.table;
+        let RoadParts { table, teller, .. } = &mut self.parts;
         match event {
             DbEvent::Boot(boot) => {
                 info!("{} start", boot.start.as_str());
+                teller.tell(Told::Start(boot.start));
                 if !self.watching {
                     if boot.start == StartKind::Cold && !boot.dpu {
                         table.replace_existing();
@@ -66,16 +83,25 @@ impl Road {
             DbEvent::Configured(names) => {
                 debug!(ports = names.len(), "CONFIG_DB read");
                 table.configured(names.iter(), now_ns);
+                teller.tell(Told::Configured(names));
             }
             DbEvent::Awaited { ports, push } => table.start_init(ports.iter(), push),
-            DbEvent::Set(name) => table.config_set(name, now_ns),
-            DbEvent::Deleted(name) => table.config_del(name),
+            DbEvent::Set(name) => {
+                table.config_set(name, now_ns);
+                teller.tell(Told::Listed(name));
+            }
+            DbEvent::Deleted(name) => {
+                table.config_del(name);
+                teller.tell(Told::Unlisted(name));
+            }
             DbEvent::InApplDb(name) => table.appl_db_has(name, now_ns),
             DbEvent::ConfigPushed { count } => {
                 info!(count, "PortConfigDone");
                 table.config_pushed();
             }
             DbEvent::PortInitDone => {
+                self.tally.meters.port_init_done.set(1);
+                teller.tell(Told::PortInitDone);
                 portsyncd_sys::trim_heap();
                 let totals = table.totals();
                 info!(

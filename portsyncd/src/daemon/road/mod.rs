@@ -34,6 +34,7 @@ use crate::link::dump::{self, DumpPart};
 use crate::link::netns::Netns;
 use crate::link::{self, LinkError, LinkSource};
 use crate::logging::budget::{Budget, per_second};
+use crate::observe::{Teller, Told};
 use crate::table::{InitStage, PortTable};
 
 /// READY is not held back for longer: a switch without Redis still boots.
@@ -54,6 +55,7 @@ pub(super) struct RoadParts {
     pub(super) db_requests: mpsc::Sender<DbRequest>,
     pub(super) watch_at_once: bool,
     pub(super) reloader: Reloader,
+    pub(super) teller: Teller,
 }
 
 /// The road. See the module's documentation.
@@ -86,6 +88,8 @@ pub(super) struct Road {
 struct Said {
     /// systemd: READY.
     ready: bool,
+    /// Everybody: the initial synchronisation is in STATE_DB.
+    in_step: bool,
     /// The log: STATE_DB is away.
     away: bool,
     /// STATE_DB: what the table knew when it first answered.
@@ -120,7 +124,7 @@ impl Road {
         Self {
             resync: Resync::new(parts.reloader.config().link.resync_interval),
             dump: None,
-            tally: Tally::new(),
+            tally: Tally::new(Arc::clone(parts.teller.meters())),
             hook: Hook::new(parts.reloader.config().link.carrier_hook),
             port_log: PortLog::new(),
             loss_log: Budget::new(per_second(1)),
@@ -149,6 +153,7 @@ impl Road {
         loop {
             self.turn();
             self.arm(&mut timer);
+            self.tally.rests(self.parts.table.waiting());
             let parts = &mut self.parts;
             let more = self.more;
             let look = self.watching && (more || self.pace.next_look() <= Instant::now());
@@ -164,6 +169,7 @@ impl Road {
                 attached = self.hook.attached() => {
                     self.care.hooked(attached.is_ok());
                     self.hook.settle(attached);
+                    self.parts.teller.tell(self.hook.told());
                 }
                 part = next_part(&mut self.dump) => self.dumped(part)?,
                 event = parts.db_events.recv() => match event {
@@ -192,6 +198,7 @@ impl Road {
 
     /// Everything that follows from whatever happened last.
     fn turn(&mut self) {
+        self.tally.awake();
         self.flush();
         self.bound_queue();
         self.ask_databases();
@@ -203,9 +210,11 @@ impl Road {
                 let _ = self.parts.db_requests.try_send(DbRequest::Reread);
             }
             debug!(reason = reason.as_str(), "dump started");
+            self.tally.dump_started(reason);
             self.dump = Some(dump::start(Arc::clone(&self.parts.netns)));
         }
         self.tell_ready(now);
+        self.parts.teller.catch_up(&self.parts.table, now);
         self.watchdog.alive(now);
     }
 
@@ -237,8 +246,10 @@ impl Road {
         if self.queue == Queue::Republishing {
             self.queue = Queue::Bounded;
         }
-        if let Err(changes) = writer.submit(changes) {
-            table.failed(&changes);
+        let count = changes.len();
+        match writer.submit(changes) {
+            Ok(()) => self.tally.submitted(count),
+            Err(changes) => table.failed(&changes),
         }
     }
 
@@ -325,7 +336,7 @@ impl Road {
     }
 
     fn tell_ready(&mut self, now: Instant) {
-        if self.said.ready {
+        if self.said.in_step {
             return;
         }
         let RoadParts { table, writer, .. } = &self.parts;
@@ -335,8 +346,16 @@ impl Road {
             && writer.in_flight() == 0
             && table.waiting() == 0;
         if synchronised {
-            self.said.ready = true;
+            self.said.in_step = true;
+            self.parts.teller.tell(Told::InStep(now - self.started));
             portsyncd_sys::trim_heap();
+        }
+        if self.said.ready {
+            if synchronised {
+                notify::status("in step");
+            }
+        } else if synchronised {
+            self.said.ready = true;
             notify::ready("in step");
             self.hook_carrier();
         } else if now >= self.started + READY_WITHIN {
@@ -366,6 +385,7 @@ impl Road {
     fn hook_carrier(&mut self) {
         let RoadParts { source, netns, .. } = &self.parts;
         self.hook.start(source, netns);
+        self.parts.teller.tell(self.hook.told());
     }
 
     /// Sets the one timer to whatever is due first.
@@ -381,6 +401,7 @@ impl Road {
             ready,
             self.watchdog.deadline(),
             self.care.deadline(),
+            self.parts.teller.deadline(),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now + FAR);
         if timer.deadline() != next {
@@ -394,6 +415,8 @@ impl Road {
         reloader.reload();
         let interval = reloader.config().link.resync_interval;
         self.resync.set_interval(interval, Instant::now());
+        let performance = reloader.config().performance.clone();
+        self.parts.teller.tell(Told::Reloaded(performance));
         self.pace
             .set_longest(longest_hold(self.parts.reloader.config()));
         if self.said.ready {
