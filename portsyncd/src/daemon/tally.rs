@@ -1,5 +1,7 @@
 //! The road's counters.
 
+use std::time::Duration;
+
 use tracing::info;
 
 use super::latency::Latency;
@@ -32,6 +34,20 @@ pub(super) struct Tally {
     pub(super) changes: u64,
     /// Connections to STATE_DB that broke or could not be made.
     pub(super) redis_failures: u64,
+    /// 1 if the process started warm.
+    pub(super) warm_restarts: u64,
+    /// 1 if it started cold, and 1 for each time that APPL_DB was emptied since.
+    pub(super) cold_starts: u64,
+    /// 1 once the initial dump has ended complete (SONiC: end of initial update).
+    pub(super) eoiu_detected: u64,
+    /// 1 if it had not within `warm_restart.eoiu_timeout_secs`.
+    pub(super) eoiu_timeouts: u64,
+    /// From the start until the kernel's state was in STATE_DB.
+    pub(super) initial_sync_duration: Option<Duration>,
+    /// How often every row was written again.
+    pub(super) republications: u64,
+    /// Rows that somebody else deleted, as far as they were seen.
+    pub(super) rows_lost: u64,
     /// Requests to settle a carrier that were answered as hoped.
     settled: u64,
     /// Those that were not.
@@ -54,6 +70,13 @@ impl Tally {
             batches: 0,
             changes: 0,
             redis_failures: 0,
+            warm_restarts: 0,
+            cold_starts: 0,
+            eoiu_detected: 0,
+            eoiu_timeouts: 0,
+            initial_sync_duration: None,
+            republications: 0,
+            rows_lost: 0,
             settled: 0,
             unsettled: 0,
             latency: Latency::new(),
@@ -100,6 +123,13 @@ impl Tally {
             batches = self.batches,
             changes = self.changes,
             redis_failures = self.redis_failures,
+            warm_restarts = self.warm_restarts,
+            cold_starts = self.cold_starts,
+            eoiu_detected = self.eoiu_detected,
+            eoiu_timeouts = self.eoiu_timeouts,
+            initial_sync_us = self.initial_sync_duration.map(|d| d.as_micros()),
+            republications = self.republications,
+            rows_lost = self.rows_lost,
             settled = self.settled,
             unsettled = self.unsettled,
             latency_p50_us = self.latency.quantile_us(500),

@@ -1,5 +1,6 @@
 //! What the databases answer, and what follows for the port table.
 
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{Road, RoadParts};
@@ -38,8 +39,10 @@ impl Road {
                 // Redis may have lost what it had.
                 if std::mem::replace(&mut self.said.connected, true) {
                     self.republish();
+                    self.vigil.alarm(Instant::now());
                 }
             }
+            WriterEvent::Looked { missing } => self.looked(missing),
             WriterEvent::Disconnected(error, changes) => {
                 table.failed(&changes);
                 self.tally.redis_failures += 1;
@@ -56,6 +59,10 @@ impl Road {
         match event {
             DbEvent::Boot(boot) => {
                 info!("{} start", boot.start.as_str());
+                match boot.start {
+                    StartKind::Cold => self.tally.cold_starts += 1,
+                    StartKind::Warm => self.tally.warm_restarts += 1,
+                }
                 if !self.watching {
                     if boot.start == StartKind::Cold && !boot.dpu {
                         table.replace_existing();
@@ -87,6 +94,9 @@ impl Road {
                 );
             }
             DbEvent::StateRows(rows) => table.rows_found(rows.iter(), now_ns),
+            DbEvent::Told(told) => self.vigil.told(told),
+            DbEvent::Alarm => self.vigil.alarm(Instant::now()),
+            DbEvent::Again { life, dpu } => self.begin_again(life, dpu),
         }
     }
 }
