@@ -15,6 +15,7 @@ mod road;
 mod settling;
 mod signals;
 mod tally;
+mod vigil;
 mod watchdog;
 
 use std::path::PathBuf;

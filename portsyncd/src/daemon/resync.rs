@@ -18,7 +18,7 @@ use tokio::time::Instant;
 const SPACING: Duration = Duration::from_millis(100);
 /// The first pause after an interrupted dump; it doubles up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(10);
-const LONGEST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_millis(500);
 
 /// The shortest time from one sample to the next; it doubles up to the longest
 /// while samples find nothing new.
@@ -36,7 +36,7 @@ pub(super) enum Reason {
     Start,
     /// Link messages were lost.
     Loss,
-    /// STATE_DB came back.
+    /// STATE_DB came back, or was emptied.
     Reconnect,
     /// `link.resync_interval_secs`.
     Interval,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus::local::LocalHistogram;
 use tracing::info;
@@ -24,6 +25,16 @@ pub(super) struct Tally {
     message_latency: LocalHistogram,
     carrier_latency: LocalHistogram,
     dump_latency: LocalHistogram,
+    /// 1 if the process started warm.
+    pub(super) warm_restarts: u64,
+    /// 1 if it started cold, and 1 for each time that APPL_DB was emptied since.
+    pub(super) cold_starts: u64,
+    /// 1 once the initial dump has ended complete (SONiC: end of initial update).
+    pub(super) eoiu_detected: u64,
+    /// 1 if it had not within `warm_restart.eoiu_timeout_secs`.
+    pub(super) eoiu_timeouts: u64,
+    /// From the start until the kernel's state was in STATE_DB.
+    pub(super) initial_sync_duration: Option<Duration>,
     /// From link message to acknowledged row.
     latency: Latency,
 }
@@ -35,6 +46,11 @@ impl Tally {
             message_latency: meters.message_latency.local(),
             carrier_latency: meters.carrier_latency.local(),
             dump_latency: meters.dump_latency.local(),
+            warm_restarts: 0,
+            cold_starts: 0,
+            eoiu_detected: 0,
+            eoiu_timeouts: 0,
+            initial_sync_duration: None,
             latency: Latency::new(),
             meters,
         }
@@ -140,6 +156,13 @@ impl Tally {
             batches = meters.write_seconds.get_sample_count(),
             changes = meters.written.get(),
             redis_failures = meters.redis_errors.get(),
+            warm_restarts = self.warm_restarts,
+            cold_starts = self.cold_starts,
+            eoiu_detected = self.eoiu_detected,
+            eoiu_timeouts = self.eoiu_timeouts,
+            initial_sync_us = self.initial_sync_duration.map(|d| d.as_micros()),
+            republications = meters.republications.get(),
+            rows_lost = meters.rows_lost.get(),
             settled = meters.settled.get(),
             unsettled = meters.unsettled.get() + meters.settling_refused.get(),
             latency_p50_us = self.latency.quantile_us(500),

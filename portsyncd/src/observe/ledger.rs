@@ -7,7 +7,9 @@ use crate::clock::wall_ns;
 use crate::db::StartKind;
 
 /// Seconds from start to in step, upper bounds of the histogram.
-const SYNC_BUCKETS: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+const SYNC_BUCKETS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
 
 /// One counter of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -51,6 +51,8 @@ pub(crate) struct Meters {
     pub(crate) unwritten: IntCounter,
     pub(crate) redis_errors: IntCounter,
     pub(crate) reconnects: IntCounter,
+    pub(crate) republications: IntCounter,
+    pub(crate) rows_lost: IntCounter,
     pub(crate) queue_depth: IntGauge,
     pub(crate) port_init_done: IntGauge,
     connected: IntGaugeVec,
@@ -200,6 +202,16 @@ impl Meters {
                 r,
                 "portsyncd_redis_reconnects_total",
                 "Connections to STATE_DB after the first one",
+            )?,
+            republications: counter(
+                r,
+                "portsyncd_republications_total",
+                "How often every row was written again: Redis came back, was emptied, or changes had been dropped",
+            )?,
+            rows_lost: counter(
+                r,
+                "portsyncd_rows_lost_total",
+                "Rows of STATE_DB that somebody else deleted, as far as they were seen",
             )?,
             queue_depth: gauge(
                 r,

@@ -115,6 +115,7 @@ impl Picture {
             Told::Unlisted(name) => self.ports.listed(name, false),
             Told::Start(start) => {
                 facts.start = Some(start);
+                facts.port_init_done = false;
                 self.ledger.started(start);
                 self.ledger_dirty = true;
             }

@@ -2,6 +2,7 @@
 //! What cannot be read is left out.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
@@ -83,8 +84,13 @@ fn fields(stat: &str) -> Option<Vec<u64>> {
     Some(fields.split_whitespace().map(number).collect())
 }
 
-/// When the machine booted, seconds since 1970.
+/// When the machine booted, seconds since 1970: read once, the file is long.
 fn boot_time() -> Option<u64> {
+    static BOOT: OnceLock<Option<u64>> = OnceLock::new();
+    *BOOT.get_or_init(read_boot_time)
+}
+
+fn read_boot_time() -> Option<u64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
     let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
     line.trim().parse().ok()

@@ -1,5 +1,6 @@
 //! What the databases answer, and what follows for the port table.
 
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{Road, RoadParts};
@@ -49,12 +50,14 @@ impl Road {
                 if std::mem::replace(&mut self.said.connected, true) {
                     self.tally.meters.reconnects.inc();
                     self.republish();
+                    self.vigil.alarm(Instant::now());
                 }
                 // Where something has to be written, the write tells whether Redis is well.
                 if self.parts.table.waiting() == 0 {
                     self.parts.teller.state_db_up();
                 }
             }
+            WriterEvent::Looked { missing } => self.looked(missing),
             WriterEvent::Disconnected(error, changes) => {
                 table.failed(&changes);
                 self.tally.broken(changes.len());
@@ -73,6 +76,10 @@ impl Road {
             DbEvent::Boot(boot) => {
                 info!("{} start", boot.start.as_str());
                 teller.tell(Told::Start(boot.start));
+                match boot.start {
+                    StartKind::Cold => self.tally.cold_starts += 1,
+                    StartKind::Warm => self.tally.warm_restarts += 1,
+                }
                 if !self.watching {
                     if boot.start == StartKind::Cold && !boot.dpu {
                         table.replace_existing();
@@ -113,6 +120,9 @@ impl Road {
                 );
             }
             DbEvent::StateRows(rows) => table.rows_found(rows.iter(), now_ns),
+            DbEvent::Told(told) => self.vigil.told(told),
+            DbEvent::Alarm => self.vigil.alarm(Instant::now()),
+            DbEvent::Again { life, dpu } => self.begin_again(life, dpu),
         }
     }
 }

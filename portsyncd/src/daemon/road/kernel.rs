@@ -1,7 +1,7 @@
 //! The road's first half: link events and dumps into the port table.
 
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::{Road, RoadParts, Search};
 use crate::daemon::resync::Reason;
@@ -112,11 +112,7 @@ impl Road {
             .teller
             .tell(Told::Resynced(self.resync.reason().as_str()));
         self.port_log.quiet();
-        if !std::mem::replace(&mut self.eoiu, true) {
-            let totals = self.parts.table.totals();
-            debug!(?totals, "initial dump complete");
-            self.parts.teller.tell(Told::Eoiu);
-        }
+        self.eoiu_detected();
         if self.search == Search::AfterDump {
             self.search = Search::Due;
         }

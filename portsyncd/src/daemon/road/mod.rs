@@ -7,7 +7,9 @@
 mod carrier;
 mod databases;
 mod kernel;
+mod start;
 mod stop;
+mod vigil;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
 use carrier::CarrierCare;
+use start::READY_WITHIN;
 
 use super::hook::Hook;
 use super::notify;
@@ -27,6 +30,7 @@ use super::reload::Reloader;
 use super::resync::{Reason, Resync};
 use super::signals::{Asked, Signals};
 use super::tally::Tally;
+use super::vigil::Vigil;
 use super::watchdog::Watchdog;
 use crate::clock::monotonic_ns;
 use crate::db::{DbEvent, DbRequest, StateWriter};
@@ -37,8 +41,6 @@ use crate::logging::budget::{Budget, per_second};
 use crate::observe::{Teller, Told};
 use crate::table::{InitStage, PortTable};
 
-/// READY is not held back for longer: a switch without Redis still boots.
-const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Batches that may be under way: a Redis that does not answer must not fill the
 /// memory.
 const MOST_UNDER_WAY: usize = 4;
@@ -77,6 +79,11 @@ pub(super) struct Road {
     more: bool,
     /// A dump has ended complete.
     eoiu: bool,
+    /// When the first dump is not waited for any longer.
+    eoiu_until: Option<Instant>,
+    vigil: Vigil,
+    /// How often APPL_DB was emptied and everything began again.
+    life: u32,
     /// STATE_DB's rows have to be compared with the netdevs, after a dump.
     search: Search,
     queue: Queue,
@@ -135,6 +142,9 @@ impl Road {
             watching: false,
             more: false,
             eoiu: false,
+            eoiu_until: None,
+            vigil: Vigil::new(now),
+            life: 0,
             search: Search::AfterDump,
             queue: Queue::Republishing,
             said: Said::default(),
@@ -190,12 +200,6 @@ impl Road {
         self.stop().await
     }
 
-    /// Starts taking link events, and the first dump.
-    fn watch(&mut self) {
-        self.watching = true;
-        self.resync.request(Reason::Start, Instant::now());
-    }
-
     /// Everything that follows from whatever happened last.
     fn turn(&mut self) {
         self.tally.awake();
@@ -213,6 +217,7 @@ impl Road {
             self.tally.dump_started(reason);
             self.dump = Some(dump::start(Arc::clone(&self.parts.netns)));
         }
+        self.keep_vigil(now);
         self.tell_ready(now);
         self.parts.teller.catch_up(&self.parts.table, now);
         self.watchdog.alive(now);
@@ -291,6 +296,7 @@ impl Road {
     /// Writes every row again, and looks for stale ones after a dump.
     fn republish(&mut self) {
         self.parts.table.republish_all(monotonic_ns());
+        self.tally.meters.republications.inc();
         self.queue = Queue::Republishing;
         self.search = Search::AfterDump;
         self.resync.request(Reason::Reconnect, Instant::now());
@@ -317,7 +323,7 @@ impl Road {
             && let Ok(permit) = db_requests.try_reserve()
             && table.take_port_init_due()
         {
-            permit.send(DbRequest::PortInitDone);
+            permit.send(DbRequest::PortInitDone(self.life));
         }
         let old = table.take_set_down();
         if !old.is_empty() {
@@ -332,36 +338,6 @@ impl Road {
                 refused, "netdevs of before this cold start set down and ignored"
             ),
             Err(error) => error!(%error, "netdevs of before this cold start stay up"),
-        }
-    }
-
-    fn tell_ready(&mut self, now: Instant) {
-        if self.said.in_step {
-            return;
-        }
-        let RoadParts { table, writer, .. } = &self.parts;
-        let synchronised = self.eoiu
-            && table.init_stage().0 != InitStage::AwaitsConfig
-            && writer.is_open()
-            && writer.in_flight() == 0
-            && table.waiting() == 0;
-        if synchronised {
-            self.said.in_step = true;
-            self.parts.teller.tell(Told::InStep(now - self.started));
-            portsyncd_sys::trim_heap();
-        }
-        if self.said.ready {
-            if synchronised {
-                notify::status("in step");
-            }
-        } else if synchronised {
-            self.said.ready = true;
-            notify::ready("in step");
-            self.hook_carrier();
-        } else if now >= self.started + READY_WITHIN {
-            self.said.ready = true;
-            notify::ready("running, but not yet in step: see the log");
-            self.hook_carrier();
         }
     }
 
@@ -381,13 +357,6 @@ impl Road {
         })
     }
 
-    /// From here on a thread that reads megabytes delays nobody's first row.
-    fn hook_carrier(&mut self) {
-        let RoadParts { source, netns, .. } = &self.parts;
-        self.hook.start(source, netns);
-        self.parts.teller.tell(self.hook.told());
-    }
-
     /// Sets the one timer to whatever is due first.
     fn arm(&self, timer: &mut Pin<&mut Sleep>) {
         let now = Instant::now();
@@ -402,6 +371,8 @@ impl Road {
             self.watchdog.deadline(),
             self.care.deadline(),
             self.parts.teller.deadline(),
+            self.eoiu_until,
+            Some(self.vigil.deadline()),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now + FAR);
         if timer.deadline() != next {
