@@ -43,9 +43,9 @@ impl Tally {
     pub(super) fn new(meters: Arc<Meters>) -> Self {
         Self {
             under_way: VecDeque::new(),
-            message_latency: meters.message_latency.local(),
-            carrier_latency: meters.carrier_latency.local(),
-            dump_latency: meters.dump_latency.local(),
+            message_latency: meters.redis.message_latency.local(),
+            carrier_latency: meters.redis.carrier_latency.local(),
+            dump_latency: meters.redis.dump_latency.local(),
             warm_restarts: 0,
             cold_starts: 0,
             eoiu_detected: 0,
@@ -70,7 +70,7 @@ impl Tally {
     /// A batch was handed to the writer.
     pub(super) fn submitted(&mut self, changes: usize) {
         #[expect(clippy::cast_precision_loss, reason = "a batch is no 2^53 ports")]
-        self.meters.batch_ports.observe(changes as f64);
+        self.meters.redis.batch_ports.observe(changes as f64);
         self.under_way.push_back(monotonic_ns());
     }
 
@@ -78,9 +78,9 @@ impl Tally {
     pub(super) fn acked(&mut self, changes: &[Change], now_ns: u64) {
         if let Some(since_ns) = self.under_way.pop_front() {
             let seconds = seconds(now_ns.saturating_sub(since_ns));
-            self.meters.write_seconds.observe(seconds);
+            self.meters.redis.write_seconds.observe(seconds);
         }
-        self.meters.written.inc_by(changes.len() as u64);
+        self.meters.redis.written.inc_by(changes.len() as u64);
         for change in changes {
             let took_ns = now_ns.saturating_sub(change.since_ns);
             let histogram = match change.origin {
@@ -102,40 +102,44 @@ impl Tally {
     /// The connection to STATE_DB broke with `changes` under way, or could not be made.
     pub(super) fn broken(&mut self, changes: usize) {
         self.under_way.clear();
-        self.meters.redis_errors.inc();
-        self.meters.unwritten.inc_by(changes as u64);
+        self.meters.redis.errors.inc();
+        self.meters.redis.unwritten.inc_by(changes as u64);
     }
 
     /// STATE_DB refused rows that are no hashes.
     pub(super) fn refused(&mut self, changes: usize) {
-        self.meters.redis_errors.inc();
-        self.meters.unwritten.inc_by(changes as u64);
+        self.meters.redis.errors.inc();
+        self.meters.redis.unwritten.inc_by(changes as u64);
     }
 
     pub(super) fn dump_started(&self, reason: Reason) {
-        self.meters.dump_started(reason.as_str());
+        self.meters.link.dump_started(reason.as_str());
     }
 
     pub(super) fn dump_ended(&self, complete: bool) {
-        let result = if complete { "complete" } else { "partial" };
-        self.meters.dumps_ended.with_label_values(&[result]).inc();
+        let link = &self.meters.link;
+        if complete {
+            link.dumps_complete.inc();
+        } else {
+            link.dumps_partial.inc();
+        }
     }
 
     pub(super) fn settled(&mut self, answer: Settled) {
         match answer {
-            Settled::Agrees => self.meters.settled.inc(),
-            Settled::Disagrees => self.meters.unsettled.inc(),
-            Settled::Refused => self.meters.settling_refused.inc(),
+            Settled::Agrees => self.meters.link.settled.inc(),
+            Settled::Disagrees => self.meters.link.unsettled.inc(),
+            Settled::Refused => self.meters.link.settling_refused.inc(),
         }
     }
 
     pub(super) fn lost(&mut self, reason: LossReason, count: u64) {
         match reason {
-            LossReason::RingFull => self.meters.ring_lost.inc_by(count),
-            LossReason::SocketOverrun => self.meters.overruns.inc_by(count),
+            LossReason::RingFull => self.meters.link.ring_lost.inc_by(count),
+            LossReason::SocketOverrun => self.meters.link.overruns.inc_by(count),
             LossReason::Malformed => {
-                self.meters.malformed.inc_by(count);
-                self.meters.decode_errors.inc_by(count);
+                self.meters.link.malformed.inc_by(count);
+                self.meters.link.decode_errors.inc_by(count);
             }
         }
     }
@@ -143,28 +147,27 @@ impl Tally {
     /// The account that the daemon leaves behind.
     pub(super) fn log(&self) {
         let meters = &self.meters;
-        let dumps = |result| meters.dumps_ended.with_label_values(&[result]).get();
         info!(
-            link_messages = meters.link_messages.get(),
-            carrier_changes = meters.carrier_changes.get(),
-            dump_entries = meters.dump_entries.get(),
-            malformed = meters.decode_errors.get(),
-            ring_lost = meters.ring_lost.get(),
-            overruns = meters.overruns.get(),
-            resyncs = dumps("complete"),
-            partial_dumps = dumps("partial"),
-            batches = meters.write_seconds.get_sample_count(),
-            changes = meters.written.get(),
-            redis_failures = meters.redis_errors.get(),
+            link_messages = meters.link.messages.get(),
+            carrier_changes = meters.link.carrier_changes.get(),
+            dump_entries = meters.link.dump_entries.get(),
+            malformed = meters.link.decode_errors.get(),
+            ring_lost = meters.link.ring_lost.get(),
+            overruns = meters.link.overruns.get(),
+            resyncs = meters.link.dumps_complete.get(),
+            partial_dumps = meters.link.dumps_partial.get(),
+            batches = meters.redis.write_seconds.get_sample_count(),
+            changes = meters.redis.written.get(),
+            redis_failures = meters.redis.errors.get(),
             warm_restarts = self.warm_restarts,
             cold_starts = self.cold_starts,
             eoiu_detected = self.eoiu_detected,
             eoiu_timeouts = self.eoiu_timeouts,
             initial_sync_us = self.initial_sync_duration.map(|d| d.as_micros()),
-            republications = meters.republications.get(),
-            rows_lost = meters.rows_lost.get(),
-            settled = meters.settled.get(),
-            unsettled = meters.unsettled.get() + meters.settling_refused.get(),
+            republications = meters.redis.republications.get(),
+            rows_lost = meters.redis.rows_lost.get(),
+            settled = meters.link.settled.get(),
+            unsettled = meters.link.unsettled.get() + meters.link.settling_refused.get(),
             latency_p50_us = self.latency.quantile_us(500),
             latency_p99_us = self.latency.quantile_us(990),
             latency_max_us = self.latency.max_us(),

@@ -13,6 +13,7 @@ mod config_db;
 mod connect;
 mod error;
 mod event;
+mod examine;
 mod follower;
 mod keys;
 mod keyspace;
@@ -29,6 +30,7 @@ mod warm_restart;
 
 pub use error::DbError;
 pub use event::{Boot, DbEvent, DbRequest};
+pub use examine::{Examined, examine};
 pub use follower::Follower;
 pub use state_writer::{StateWriter, WriterEvent};
 pub use warm_restart::StartKind;

@@ -54,7 +54,7 @@ pub(super) struct Lost {
 /// The score, 0 to 100, and what it lacks.
 pub(super) fn judge(signs: &Signs, health: &Health, performance: &Performance) -> (u32, Vec<Lost>) {
     let mut lost = Vec::new();
-    let mut lose = |points: u32, reason: String| {
+    let mut take = |points: u32, reason: String| {
         if points > 0 {
             lost.push(Lost { points, reason });
         }
@@ -65,18 +65,18 @@ pub(super) fn judge(signs: &Signs, health: &Health, performance: &Performance) -
         } else {
             error
         };
-        lose(40, format!("STATE_DB takes no writes: {why}"));
+        take(40, format!("STATE_DB takes no writes: {why}"));
     }
     if !signs.followed {
-        lose(10, "CONFIG_DB or APPL_DB does not answer".into());
+        take(10, "CONFIG_DB or APPL_DB does not answer".into());
     }
     if !signs.in_step {
-        lose(20, "the initial synchronisation is not in Redis yet".into());
+        take(20, "the initial synchronisation is not in Redis yet".into());
     }
     if signs.stalled > health.max_stall {
         let secs = signs.stalled.as_secs();
         let most = health.max_stall.as_secs();
-        lose(
+        take(
             50,
             format!(
                 "the main loop has stood still for {secs} s, health.max_stall_seconds is {most}"
@@ -87,7 +87,7 @@ pub(super) fn judge(signs: &Signs, health: &Health, performance: &Performance) -
     let rate = percent(synchronised, ports);
     let least = health.min_port_sync_rate;
     if rate < least {
-        lose(
+        take(
             share(20.0, (least - rate) / least),
             format!(
                 "{synchronised} of {ports} ports are in step ({rate:.1} %), health.min_port_sync_rate is {least} %"
@@ -104,7 +104,7 @@ pub(super) fn judge(signs: &Signs, health: &Health, performance: &Performance) -
     let success = percent(written, written + unwritten);
     let (failure, most) = (100.0 - success, health.max_failure_rate_percent);
     if failure > most {
-        lose(
+        take(
             share(20.0, (failure - most) / (100.0 - most)),
             format!(
                 "{unwritten} of {} writes failed in five minutes ({failure:.1} %), health.max_failure_rate_percent is {most} %",
@@ -114,7 +114,7 @@ pub(super) fn judge(signs: &Signs, health: &Health, performance: &Performance) -
     }
     let least = performance.min_success_rate;
     if success < least {
-        lose(
+        take(
             share(10.0, (least - success) / least),
             format!(
                 "{success:.1} % of writes succeeded in five minutes, performance.min_success_rate is {least} %"
@@ -123,7 +123,7 @@ pub(super) fn judge(signs: &Signs, health: &Health, performance: &Performance) -
     }
     let fast = percent(published - slow, published);
     if fast < 99.0 {
-        lose(
+        take(
             share(10.0, (99.0 - fast) / 99.0),
             format!(
                 "{slow} of {published} changes took longer than performance.max_latency_us ({} us) from kernel to Redis in five minutes",
@@ -132,7 +132,7 @@ pub(super) fn judge(signs: &Signs, health: &Health, performance: &Performance) -
         );
     }
     if messages > 0 {
-        lose(
+        take(
             5,
             format!(
                 "{messages} link messages were lost in five minutes; each loss was answered by a dump"
@@ -140,10 +140,10 @@ pub(super) fn judge(signs: &Signs, health: &Health, performance: &Performance) -
         );
     }
     for trouble in &signs.disk {
-        lose(5, trouble.clone());
+        take(5, trouble.clone());
     }
     for trouble in &signs.deaf {
-        lose(if signs.listening == 0 { 5 } else { 2 }, trouble.clone());
+        take(if signs.listening == 0 { 5 } else { 2 }, trouble.clone());
     }
     let points: u32 = lost.iter().map(|lost| lost.points).sum();
     (100_u32.saturating_sub(points), lost)

@@ -49,7 +49,7 @@ pub(crate) use meters::Meters;
 pub(crate) use teller::Teller;
 pub(crate) use told::{Standing, Told};
 
-use crate::config::Config;
+use crate::config::{Config, ExportFormat};
 use files::Keepers;
 use http::Viewers;
 use picture::Picture;
@@ -75,6 +75,8 @@ struct Observer {
     hearing: RefCell<Hearing>,
     picture: RefCell<Picture>,
     viewers: Viewers,
+    /// What `/metrics` answers.
+    export_format: ExportFormat,
     state_due: Notify,
     metrics_due: Notify,
     /// The certificates have to be read again.
@@ -118,7 +120,7 @@ fn run(config: &Config, meters: Arc<Meters>, hearing: Hearing, end: &SyncSender<
         // Nobody waits for it where the daemon was killed.
         Ok(()) => drop(end.send(())),
         Err(error) => {
-            error!(%error, "no metrics and no state file: their runtime cannot be started")
+            error!(%error, "no metrics and no state file: their runtime cannot be started");
         }
     }
 }
@@ -134,6 +136,7 @@ fn observe(config: &Config, meters: Arc<Meters>, hearing: Hearing) -> io::Result
         hearing: RefCell::new(hearing),
         picture: RefCell::new(picture),
         viewers: Viewers::new(),
+        export_format: config.metrics.export_format,
         state_due: Notify::new(),
         metrics_due: Notify::new(),
         reload_due: Notify::new(),

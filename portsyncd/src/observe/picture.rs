@@ -179,11 +179,11 @@ impl Picture {
         let waiting = usize::try_from(meters.queue_depth.get()).unwrap_or(0);
         let rows = totals.up + totals.down;
         let sample = Sample {
-            written: meters.written.get(),
-            unwritten: meters.unwritten.get(),
+            written: meters.redis.written.get(),
+            unwritten: meters.redis.unwritten.get(),
             published: self.ports.published,
             slow: self.ports.slow,
-            lost: meters.ring_lost.get() + meters.overruns.get() + meters.malformed.get(),
+            lost: meters.link.lost(),
         };
         let troubles = |trouble: &Option<String>| trouble.clone();
         let signs = Signs {

@@ -33,7 +33,6 @@ pub(super) fn status(picture: &mut Picture) -> Status {
     } = &*picture;
     let not_ready = picture.ready().err();
     let totals = ports.totals();
-    let complete = meters.dumps_ended.with_label_values(&["complete"]);
     let choice = |is: &str, reason: &str| Choice {
         is: is.to_owned(),
         reason: reason.to_owned(),
@@ -62,12 +61,12 @@ pub(super) fn status(picture: &mut Picture) -> Status {
         },
         queue_depth: meters.queue_depth.get(),
         events: Events {
-            link_message: meters.link_messages.get(),
-            carrier: meters.carrier_changes.get(),
-            dump: meters.dump_entries.get(),
-            lost_ring_full: meters.ring_lost.get(),
-            lost_socket_overrun: meters.overruns.get(),
-            decode_errors: meters.decode_errors.get(),
+            link_message: meters.link.messages.get(),
+            carrier: meters.link.carrier_changes.get(),
+            dump: meters.link.dump_entries.get(),
+            lost_ring_full: meters.link.ring_lost.get(),
+            lost_socket_overrun: meters.link.overruns.get(),
+            decode_errors: meters.link.decode_errors.get(),
         },
         latency_us: LatencyReport {
             p50: ports.latency.quantile_us(500),
@@ -76,11 +75,11 @@ pub(super) fn status(picture: &mut Picture) -> Status {
             count: ports.published,
         },
         writes: Writes {
-            ok: meters.written.get(),
-            failed: meters.unwritten.get(),
+            ok: meters.redis.written.get(),
+            failed: meters.redis.unwritten.get(),
         },
         resync: ResyncReport {
-            count: complete.get(),
+            count: meters.link.dumps_complete.get(),
             last_ms: facts.resynced.map(|(at_ns, _)| at_ns / MS),
             reason: facts.resynced.map(|(_, reason)| reason.to_owned()),
         },

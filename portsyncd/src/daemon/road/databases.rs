@@ -5,6 +5,7 @@ use tracing::{debug, info, warn};
 
 use super::{Road, RoadParts};
 use crate::clock::monotonic_ns;
+use crate::daemon::notify;
 use crate::db::{DbEvent, StartKind, WriterEvent};
 use crate::observe::Told;
 use crate::table::Change;
@@ -27,6 +28,7 @@ impl Road {
                 writer.recycle(changes);
                 if std::mem::take(&mut self.said.away) {
                     info!("STATE_DB reachable again");
+                    notify::status("in step");
                 }
             }
             WriterEvent::WrongType(changes) => {
@@ -48,7 +50,7 @@ impl Road {
             WriterEvent::Connected => {
                 // Redis may have lost what it had.
                 if std::mem::replace(&mut self.said.connected, true) {
-                    self.tally.meters.reconnects.inc();
+                    self.tally.meters.redis.reconnects.inc();
                     self.republish();
                     self.vigil.alarm(Instant::now());
                 }
@@ -64,6 +66,7 @@ impl Road {
                 teller.state_db_down(&error);
                 if !std::mem::replace(&mut self.said.away, true) {
                     warn!(%error, "STATE_DB unreachable, retrying; changes are kept");
+                    notify::status("STATE_DB unreachable, retrying; changes are kept");
                 }
             }
         }

@@ -28,10 +28,11 @@ impl Road {
         self.more = drained.more;
         let meters = &self.tally.meters;
         meters
-            .link_messages
+            .link
+            .messages
             .inc_by(drained.records - drained.carrier);
         if drained.carrier > 0 {
-            meters.carrier_changes.inc_by(drained.carrier);
+            meters.link.carrier_changes.inc_by(drained.carrier);
         }
         if let Some((reason, count)) = drained.lost {
             self.lost(reason, count);
@@ -82,9 +83,13 @@ impl Road {
                 for netdev in &netdevs {
                     let verdict = self.parts.table.dump_entry(netdev);
                     let malformed = u64::from(verdict == Verdict::Malformed);
-                    self.tally.meters.decode_errors.inc_by(malformed);
+                    self.tally.meters.link.decode_errors.inc_by(malformed);
                 }
-                self.tally.meters.dump_entries.inc_by(netdevs.len() as u64);
+                self.tally
+                    .meters
+                    .link
+                    .dump_entries
+                    .inc_by(netdevs.len() as u64);
             }
             Some(DumpPart::End { interrupted }) => {
                 self.drain()?;

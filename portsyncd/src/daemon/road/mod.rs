@@ -92,6 +92,7 @@ pub(super) struct Road {
 
 /// What others have been told once.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is told by itself")]
 struct Said {
     /// systemd: READY.
     ready: bool,
@@ -296,7 +297,7 @@ impl Road {
     /// Writes every row again, and looks for stale ones after a dump.
     fn republish(&mut self) {
         self.parts.table.republish_all(monotonic_ns());
-        self.tally.meters.republications.inc();
+        self.tally.meters.redis.republications.inc();
         self.queue = Queue::Republishing;
         self.search = Search::AfterDump;
         self.resync.request(Reason::Reconnect, Instant::now());

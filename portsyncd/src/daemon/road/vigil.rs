@@ -36,7 +36,7 @@ impl Road {
         if missing == 0 {
             return;
         }
-        self.tally.meters.rows_lost.inc_by(missing as u64);
+        self.tally.meters.redis.rows_lost.inc_by(missing as u64);
         if self.loss_log.allow(std::time::Instant::now()).log {
             warn!(
                 missing,

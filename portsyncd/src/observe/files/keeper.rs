@@ -76,12 +76,12 @@ impl Keepers {
     pub(in crate::observe) fn save_last(&self, picture: &mut Picture) {
         let bytes = self.state_bytes(picture);
         let saved = self.state.save(&bytes, true);
-        settle(picture, STATE, saved);
+        settle(picture, STATE, &saved);
         if let Some(metrics) = &self.metrics {
             let bytes = metrics_bytes(picture);
             // Its backup would be one that it does not count.
             let saved = metrics.save(&bytes, false);
-            settle(picture, METRICS, saved);
+            settle(picture, METRICS, &saved);
         }
     }
 
@@ -160,7 +160,7 @@ async fn save(observer: &Rc<Observer>, name: &'static str, vault: &Vault, bytes:
         return false;
     };
     let picture = &mut observer.picture();
-    let saved = settle(picture, name, saved);
+    let saved = settle(picture, name, &saved);
     if picture.ledger_dirty {
         observer.metrics_due.notify_one();
     }
@@ -168,8 +168,8 @@ async fn save(observer: &Rc<Observer>, name: &'static str, vault: &Vault, bytes:
 }
 
 /// Notes how a save went; trouble is said once, and its end.
-fn settle(picture: &mut Picture, name: &'static str, saved: Result<Saved, Unsaved>) -> bool {
-    let trouble = match &saved {
+fn settle(picture: &mut Picture, name: &'static str, saved: &Result<Saved, Unsaved>) -> bool {
+    let trouble = match saved {
         Ok(_) => None,
         Err(error) => Some(format!("cannot save {name}: {error}")),
     };

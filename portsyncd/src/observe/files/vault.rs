@@ -117,7 +117,7 @@ impl Vault {
             Err(error) => return Err(format!("cannot be opened: {error}")),
         };
         let metadata = file.metadata().map_err(|error| error.to_string())?;
-        self.check(&metadata)?;
+        check(&metadata)?;
         let mut bytes = Vec::new();
         match Read::take(file, self.max_bytes + 1).read_to_end(&mut bytes) {
             Ok(read) if read as u64 > self.max_bytes => {
@@ -126,17 +126,6 @@ impl Vault {
             Ok(_) => Ok(Some(bytes)),
             Err(error) => Err(format!("cannot be read: {error}")),
         }
-    }
-
-    fn check(&self, metadata: &Metadata) -> Result<(), String> {
-        let us = geteuid().as_raw();
-        if !metadata.is_file() {
-            return Err("it is no regular file".into());
-        }
-        if metadata.uid() != us {
-            return Err(format!("it belongs to uid {}, not to {us}", metadata.uid()));
-        }
-        Ok(())
     }
 
     /// Renames to `<file>.corrupt`; the last few of those are kept. Says what became of it.
@@ -255,6 +244,18 @@ impl Vault {
         backups.sort_unstable();
         backups
     }
+}
+
+/// Only a regular file of our own is believed.
+fn check(metadata: &Metadata) -> Result<(), String> {
+    let us = geteuid().as_raw();
+    if !metadata.is_file() {
+        return Err("it is no regular file".into());
+    }
+    if metadata.uid() != us {
+        return Err(format!("it belongs to uid {}, not to {us}", metadata.uid()));
+    }
+    Ok(())
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

@@ -6,12 +6,15 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http_body_util::{Either, Full, StreamBody};
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use portsyncd_common::IfName;
 use serde::Serialize;
 
 use super::events::EventStream;
+use crate::config::ExportFormat;
 use crate::observe::files::metrics_bytes;
 use crate::observe::{Observer, exposition, page, report};
 
@@ -35,15 +38,13 @@ pub(super) fn answer(
     }
     observer.catch_up();
     match request.uri().path() {
+        "/metrics" if wants_json(observer.export_format, request) => live_metrics(observer),
         "/metrics" => full(
             StatusCode::OK,
             exposition::CONTENT_TYPE,
             exposition::render(&mut observer.picture()),
         ),
-        "/metrics.json" => {
-            let document = live_metrics(observer);
-            full(StatusCode::OK, JSON, document)
-        }
+        "/metrics.json" => live_metrics(observer),
         "/healthz" => plain(StatusCode::OK, "alive\n"),
         "/readyz" => match observer.picture().ready() {
             Ok(()) => plain(StatusCode::OK, "ready\n"),
@@ -115,13 +116,24 @@ fn decode(segment: &str) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-fn live_metrics(observer: &Observer) -> Vec<u8> {
+/// `metrics.export_format`.
+fn wants_json(format: ExportFormat, request: &Request<Incoming>) -> bool {
+    let accept = request.headers().get(ACCEPT);
+    let accept = accept.and_then(|accept| accept.to_str().ok());
+    match format {
+        ExportFormat::Prometheus => false,
+        ExportFormat::Json => true,
+        ExportFormat::Both => accept.is_some_and(|accept| accept.contains(JSON)),
+    }
+}
+
+fn live_metrics(observer: &Observer) -> Response<Body> {
     let picture = &mut observer.picture();
     // What is served is not what is saved.
     let dirty = picture.ledger_dirty;
     let document = metrics_bytes(picture);
     picture.ledger_dirty = dirty;
-    document
+    full(StatusCode::OK, JSON, document)
 }
 
 fn json(value: &impl Serialize) -> Response<Body> {

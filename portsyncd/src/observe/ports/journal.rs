@@ -98,6 +98,7 @@ impl Journal {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "a row that is there")]
     fn state(oper_up: bool, mtu: u32) -> Option<PortState> {
         Some(PortState {
             oper_up,

@@ -24,7 +24,7 @@ use crate::table::Origin;
 /// The ports. See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Ports {
-    ports: FxHashMap<IfName, Port>,
+    known: FxHashMap<IfName, Port>,
     /// CONFIG_DB has been read: what it does not list is not configured.
     config_known: bool,
     /// The longest outages that are over.
@@ -57,7 +57,7 @@ pub(super) struct Totals {
 impl Ports {
     pub(super) fn new() -> Self {
         Self {
-            ports: FxHashMap::default(),
+            known: FxHashMap::default(),
             config_known: false,
             outages: Outages::default(),
             latency: Latency::new(),
@@ -69,7 +69,7 @@ impl Ports {
 
     /// What an earlier daemon left behind. It is history, and its states are hints.
     pub(super) fn restore(&mut self, ports: FxHashMap<IfName, Port>, outages: Outages) {
-        self.ports = ports;
+        self.known = ports;
         self.outages = outages;
     }
 
@@ -90,7 +90,7 @@ impl Ports {
                 self.published += 1;
                 self.slow += u64::from(latency_us.is_some_and(|us| us > slow_us));
             }
-            let port = self.ports.entry(change.name).or_default();
+            let port = self.known.entry(change.name).or_default();
             let was = port.state.or(port.hint.take());
             if change.deleted {
                 port.downs = None;
@@ -117,13 +117,13 @@ impl Ports {
             .map(|standing| (standing.name, standing))
             .collect();
         let gone: Vec<IfName> = self
-            .ports
+            .known
             .keys()
             .filter(|name| !listed.contains_key(*name))
             .copied()
             .collect();
         for name in &gone {
-            if let Some(port) = self.ports.get_mut(name) {
+            if let Some(port) = self.known.get_mut(name) {
                 port.configured = false;
             }
         }
@@ -132,7 +132,7 @@ impl Ports {
             .map(|standing| (standing.name, standing.state, standing.downs))
             .chain(gone.into_iter().map(|name| (name, None, 0)))
         {
-            let port = self.ports.entry(name).or_default();
+            let port = self.known.entry(name).or_default();
             port.configured |= listed
                 .get(&name)
                 .is_some_and(|standing| standing.configured);
@@ -152,7 +152,7 @@ impl Ports {
 
     /// Notes what became of a port; a transition comes of it only if something differs.
     fn moved(&mut self, name: IfName, entry: Entry, downs: u32) -> Option<Transition> {
-        let port = self.ports.get_mut(&name)?;
+        let port = self.known.get_mut(&name)?;
         port.state = entry.is;
         let differs = entry.was != entry.is;
         port.count_flaps(downs, differs.then_some(&entry));
@@ -186,11 +186,11 @@ impl Ports {
 
     /// CONFIG_DB's ports are these.
     pub(super) fn configured(&mut self, names: &[IfName]) {
-        for port in self.ports.values_mut() {
+        for port in self.known.values_mut() {
             port.configured = false;
         }
         for name in names {
-            self.ports.entry(*name).or_default().configured = true;
+            self.known.entry(*name).or_default().configured = true;
         }
         self.config_known = true;
     }
@@ -198,8 +198,8 @@ impl Ports {
     /// CONFIG_DB has this port now, or no longer.
     pub(super) fn listed(&mut self, name: IfName, configured: bool) {
         if configured {
-            self.ports.entry(name).or_default().configured = true;
-        } else if let Some(port) = self.ports.get_mut(&name) {
+            self.known.entry(name).or_default().configured = true;
+        } else if let Some(port) = self.known.get_mut(&name) {
             port.configured = false;
             self.release(name);
         }
@@ -208,19 +208,19 @@ impl Ports {
     /// The initial synchronisation is over: what an earlier daemon knew and nobody has named is gone.
     pub(super) fn forget_unseen(&mut self) {
         if self.config_known {
-            self.ports.retain(|_, port| port.is_there());
+            self.known.retain(|_, port| port.is_there());
         }
     }
 
     fn release(&mut self, name: IfName) {
-        if self.config_known && self.ports.get(&name).is_some_and(|port| !port.is_there()) {
-            self.ports.remove(&name);
+        if self.config_known && self.known.get(&name).is_some_and(|port| !port.is_there()) {
+            self.known.remove(&name);
         }
     }
 
     pub(super) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for port in self.ports.values().filter(|port| port.is_there()) {
+        for port in self.known.values().filter(|port| port.is_there()) {
             match port.state {
                 None => totals.missing += 1,
                 Some(state) if state.oper_up => totals.up += 1,
@@ -232,13 +232,13 @@ impl Ports {
 
     /// One port that is there.
     pub(super) fn get(&self, name: &IfName) -> Option<&Port> {
-        self.ports.get(name).filter(|port| port.is_there())
+        self.known.get(name).filter(|port| port.is_there())
     }
 
     /// The ports that are there, `Ethernet4` before `Ethernet100`.
     pub(super) fn sorted(&self) -> Vec<(&IfName, &Port)> {
         let mut ports: Vec<_> = self
-            .ports
+            .known
             .iter()
             .filter(|(_, port)| port.is_there())
             .collect();
@@ -248,7 +248,7 @@ impl Ports {
 
     /// Every port, also those that are only history, in no order.
     pub(super) fn all(&self) -> impl Iterator<Item = (&IfName, &Port)> {
-        self.ports.iter()
+        self.known.iter()
     }
 }
 

@@ -6,6 +6,7 @@ fn name(text: &str) -> IfName {
     text.parse().unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a row that is there")]
 fn state(oper_up: bool) -> Option<PortState> {
     Some(PortState {
         oper_up,
