@@ -107,13 +107,13 @@ impl EventReader {
         let mut reader = Self {
             lines: BufReader::new(stream),
         };
-        let (event, _) = reader.next()?;
+        let (event, _) = reader.next_event()?;
         ensure!(event == "begin", "the first event is {event}");
         Ok(reader)
     }
 
     /// The next event: its kind and its data.
-    pub fn next(&mut self) -> Result<(String, String)> {
+    pub fn next_event(&mut self) -> Result<(String, String)> {
         let mut event = String::new();
         let deadline = Instant::now() + PATIENCE;
         // Signs of life come for ever.

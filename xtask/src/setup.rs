@@ -23,11 +23,12 @@ pub(crate) struct Args {
 }
 
 /// A program that the tests run, and Debian's package of it.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("ip", "iproute2"),
     ("promtool", "prometheus"),
+    ("openssl", "openssl"),
 ];
 
 /// The newer Rust compiler that Debian keeps for its browsers, and its `core` for BPF.
