@@ -5,18 +5,18 @@
 //! executables, the daemon, Redis and the libraries that they are linked with; its
 //! init is this executable ([`guest`]).
 
-mod boot;
+pub(crate) mod boot;
 pub(crate) mod guest;
 pub(crate) mod image;
 pub(crate) mod kernels;
-mod suite;
+pub(crate) mod suite;
 mod tree;
 
 use anyhow::{Result, ensure};
 
 use crate::command::workspace_root;
 use boot::{Outcome, boot};
-use kernels::{RELEASES, Release};
+use kernels::Release;
 use suite::Suite;
 
 /// `cargo xtask test-vm`.
@@ -38,12 +38,7 @@ pub(crate) struct Args {
 /// Runs the tests on each kernel; fails if any test does on any of them.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let root = workspace_root()?;
-    let releases: Vec<&Release> = if args.kernels.is_empty() {
-        RELEASES.iter().collect()
-    } else {
-        let named = args.kernels.iter().map(|name| Release::named(name));
-        named.collect::<Result<_>>()?
-    };
+    let releases = Release::chosen(&args.kernels)?;
     let suite = Suite::build(&root, &args.tests)?;
     let jobs = suite.jobs(args.filter.as_deref(), args.verbose);
     ensure!(!jobs.is_empty(), "there is no such test executable");

@@ -63,6 +63,14 @@ pub(crate) struct Kernel {
 }
 
 impl Release {
+    /// The releases of those names; all if there are none, or for "all".
+    pub(crate) fn chosen(names: &[String]) -> Result<Vec<&'static Self>> {
+        if names.is_empty() || names.iter().any(|name| name == "all") {
+            return Ok(RELEASES.iter().collect());
+        }
+        names.iter().map(|name| Self::named(name)).collect()
+    }
+
     /// The release of that name.
     pub(crate) fn named(name: &str) -> Result<&'static Self> {
         let release = RELEASES.iter().find(|release| release.name == name);
