@@ -80,16 +80,6 @@ fn install_programs() -> Result<()> {
     Ok(())
 }
 
-/// Finds QEMU; installs it where it is missing.
-pub(crate) fn qemu() -> Result<PathBuf> {
-    const PROGRAM: &str = "qemu-system-x86_64";
-    if find_program(PROGRAM).is_none() {
-        install(&["qemu-system-x86"])?;
-    }
-    find_program(PROGRAM)
-        .with_context(|| format!("package qemu-system-x86 is installed, but has no `{PROGRAM}`"))
-}
-
 /// Finds the BPF toolchain; installs what of it is missing.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ pub(crate) mod boot;
 pub(crate) mod guest;
 pub(crate) mod image;
 pub(crate) mod kernels;
+pub(crate) mod qemu;
 pub(crate) mod suite;
 mod tree;
 

@@ -43,7 +43,11 @@ pub(super) fn arguments(args: &Args) -> Vec<String> {
     let switches = [("--quick", args.quick), ("--json", args.json)];
     let switches = switches.iter().filter(|(_, on)| *on);
     let mut arguments: Vec<String> = switches.map(|(name, _)| (*name).to_owned()).collect();
-    for figures in args.only.iter().filter_map(clap::ValueEnum::to_possible_value) {
+    for figures in args
+        .only
+        .iter()
+        .filter_map(clap::ValueEnum::to_possible_value)
+    {
         arguments.extend(["--only".to_owned(), figures.get_name().to_owned()]);
     }
     arguments

@@ -15,8 +15,9 @@ use anyhow::{Context, Result, bail, ensure};
 use super::guest::{JOBS, Job, Mark};
 use super::image::unpack;
 use super::kernels::Kernel;
+use super::qemu::Qemu;
 use super::tree::Tree;
-use crate::setup;
+use crate::command::workspace_root;
 
 /// From power on to the first job.
 const BOOT_WITHIN: Duration = Duration::from_secs(120);
@@ -49,7 +50,7 @@ pub(crate) fn boot(
     jobs: &[Job],
     mut told: impl FnMut(&Outcome),
 ) -> Result<Vec<Outcome>> {
-    let qemu = setup::qemu()?;
+    let qemu = Qemu::find(&workspace_root()?)?;
     let modules = add_modules(kernel, &mut tree)?;
     tree.program(Path::new("/init"), &std::env::current_exe()?)?;
     let jobs_file = serde_json::json!({
@@ -61,7 +62,7 @@ pub(crate) fn boot(
     let initramfs = scratch.path().join("initramfs");
     fs::write(&initramfs, tree.finish()?)?;
 
-    let mut command = Command::new(qemu);
+    let mut command = qemu.command();
     command.args(["-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "2048"]);
     command.args([
         "-nographic",

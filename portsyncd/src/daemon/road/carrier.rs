@@ -39,9 +39,9 @@ impl CarrierCare {
 
     /// When there is next something to do; an answer comes first while the
     /// settling thread has all it can take.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self, written: bool) -> Option<Instant> {
         let room = self.settler.as_ref().is_none_or(Settler::has_room);
-        self.settling.deadline().filter(|_| room)
+        self.settling.deadline(written).filter(|_| room)
     }
 
     /// The settling thread's next answer; waits for ever while there is none.
@@ -73,15 +73,22 @@ impl Road {
         }
     }
 
+    /// No row waits for STATE_DB or is on its way to it.
+    pub(super) fn is_written(&self) -> bool {
+        self.parts.table.waiting() == 0 && self.parts.writer.in_flight() == 0
+    }
+
     fn ask_kernel(&mut self, now: Instant) {
-        while self.care.settling.deadline().is_some_and(|at| at <= now) {
+        let written = self.is_written();
+        let due = |care: &CarrierCare| care.settling.deadline(written).is_some_and(|at| at <= now);
+        while due(&self.care) {
             if self.care.settler.is_none() && !self.start_settler() {
                 return;
             }
             let Some(settler) = self.care.settler.as_ref().filter(|s| s.has_room()) else {
                 return;
             };
-            let Some(ifindex) = self.care.settling.next(now) else {
+            let Some(ifindex) = self.care.settling.next(written, now) else {
                 return;
             };
             settler.ask(ifindex);

@@ -380,7 +380,7 @@ impl Road {
             look,
             ready,
             self.watchdog.deadline(),
-            self.care.deadline(),
+            self.care.deadline(self.is_written()),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now + FAR);
         if timer.deadline() != next {

@@ -27,8 +27,14 @@ pub(super) fn measure(world: &World, plan: &Plan, report: &mut Report) -> Result
         }
     }
     let mut section = Section::new(
-        &format!("Link messages on {} ports, with and without the hook", world.names.len()),
-        &format!("{:?}, median of {}", plan.paced_storm, plan.throughput_rounds),
+        &format!(
+            "Link messages on {} ports, with and without the hook",
+            world.names.len()
+        ),
+        &format!(
+            "{:?}, median of {}",
+            plan.paced_storm, plan.throughput_rounds
+        ),
         &["messages/s", "sender"],
     );
     let [with, without] = rates.map(Samples::of_values);

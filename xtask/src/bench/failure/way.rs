@@ -118,12 +118,12 @@ impl Started {
             let value = line
                 .split(' ')
                 .find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-            Ok(value.with_context(|| format!("no {name} in {line:?}"))?.parse()?)
+            Ok(value
+                .with_context(|| format!("no {name} in {line:?}"))?
+                .parse()?)
         };
         Ok(Account {
-            uncounted: u64::from(
-                number("ring_lost")? + number("overruns")? + number("malformed")?,
-            ),
+            uncounted: u64::from(number("ring_lost")? + number("overruns")? + number("malformed")?),
             dumps: f64::from((number("resyncs")? + number("partial_dumps")?).saturating_sub(1)),
             settled: f64::from(number("settled")?),
         })

@@ -76,7 +76,12 @@ impl<'a> Observer<'a> {
 
     /// The baselines and a change of the MTU, in turn, `count` times; `checked`:
     /// the row must bring the new MTU.
-    pub(in crate::bench) fn series(&mut self, world: &World, count: usize, checked: bool) -> Result<Series> {
+    pub(in crate::bench) fn series(
+        &mut self,
+        world: &World,
+        count: usize,
+        checked: bool,
+    ) -> Result<Series> {
         let (mut round_trip, mut observed, mut changes) = (vec![], vec![], vec![]);
         for number in 0..count {
             world.check()?;
