@@ -253,6 +253,8 @@ fn a_loss_is_told_at_once_and_before_linkwatch() -> Result<()> {
         );
         let account = site.account()?;
         ensure!(account.lost == 0, "{account:?}");
+        let hook = site.hook.as_ref().context("the hook is gone")?;
+        ensure!(hook.missed()? == 0);
         Ok(())
     })
 }

@@ -16,6 +16,8 @@ use crate::link::netns::Netns;
 pub(super) struct Hook {
     mode: config::CarrierHook,
     stage: Stage,
+    /// Changes that the kernel is known not to have run the programs for.
+    missed: u64,
 }
 
 #[derive(Debug)]
@@ -25,7 +27,7 @@ enum Stage {
     /// A thread is at it.
     Attaching(JoinHandle<Result<Attached, HookRefused>>),
     /// It is in place.
-    Attached(#[expect(dead_code, reason = "keeps the programs attached")] Attached),
+    Attached(Attached),
     /// There is none.
     Absent,
 }
@@ -35,6 +37,22 @@ impl Hook {
         Self {
             mode,
             stage: Stage::Waits,
+            missed: 0,
+        }
+    }
+
+    /// Changes that the hook has missed since this was last asked: the kernel does not
+    /// run a program that runs on the same CPU already.
+    pub(super) fn take_missed(&mut self) -> u64 {
+        let Stage::Attached(attached) = &self.stage else {
+            return 0;
+        };
+        match attached.missed() {
+            Ok(missed) => missed.saturating_sub(std::mem::replace(&mut self.missed, missed)),
+            Err(error) => {
+                debug!(%error, "the kernel does not say what the carrier hook has missed");
+                0
+            }
         }
     }
 
@@ -42,6 +60,7 @@ impl Hook {
     /// on a former source goes. `carrier_hook = "off"` does nothing.
     pub(super) fn start(&mut self, source: &LinkSource, netns: &Arc<Netns>) {
         self.stage = Stage::Absent;
+        self.missed = 0;
         let mode = self.mode;
         if mode == config::CarrierHook::Off {
             info!(carrier_hook = "off", reason = %HookRefused::Configured, "carrier hook");

@@ -22,6 +22,8 @@ pub(super) struct Tally {
     pub(super) ring_lost: u64,
     /// Overruns of the plain socket.
     pub(super) overruns: u64,
+    /// Carrier changes that the kernel did not run the hook for.
+    pub(super) hook_missed: u64,
     /// Dumps that ended complete.
     pub(super) resyncs: u64,
     /// Dumps that were interrupted or failed.
@@ -49,6 +51,7 @@ impl Tally {
             malformed: 0,
             ring_lost: 0,
             overruns: 0,
+            hook_missed: 0,
             resyncs: 0,
             partial_dumps: 0,
             batches: 0,
@@ -83,6 +86,7 @@ impl Tally {
             LossReason::RingFull => self.ring_lost += count,
             LossReason::SocketOverrun => self.overruns += count,
             LossReason::Malformed => self.malformed += count,
+            LossReason::HookMissed => self.hook_missed += count,
         }
     }
 
@@ -95,6 +99,7 @@ impl Tally {
             malformed = self.malformed,
             ring_lost = self.ring_lost,
             overruns = self.overruns,
+            hook_missed = self.hook_missed,
             resyncs = self.resyncs,
             partial_dumps = self.partial_dumps,
             batches = self.batches,

@@ -44,6 +44,8 @@ pub enum LossReason {
     SocketOverrun,
     /// The message could not be read whole.
     Malformed,
+    /// The kernel did not run the carrier hook.
+    HookMissed,
 }
 
 impl LossReason {
@@ -54,6 +56,7 @@ impl LossReason {
             Self::RingFull => "ring_full",
             Self::SocketOverrun => "socket_overrun",
             Self::Malformed => "malformed",
+            Self::HookMissed => "hook_missed",
         }
     }
 }

@@ -15,12 +15,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, mount};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, wait};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, kill_process_group, setrlimit, wait,
+};
 use rustix::system::{RebootCommand, init_module, reboot};
 use serde_json::Value;
 
 /// Where the jobs are written down in the guest.
 pub(super) const JOBS: &str = "/jobs.json";
+
+/// As many as systemd allows a service.
+const OPEN_FILES: u64 = 524_288;
 
 /// How the lines begin that are for the host to understand.
 pub(super) struct Mark;
@@ -109,6 +114,12 @@ fn live() -> Result<()> {
         let file = module.as_str().context("a module's path")?;
         load(Path::new(file)).with_context(|| format!("module {file}"))?;
     }
+    // Each tap is a descriptor of its test's, and tests run side by side.
+    let files = Rlimit {
+        current: Some(OPEN_FILES),
+        maximum: Some(OPEN_FILES),
+    };
+    setrlimit(Resource::Nofile, files).context("RLIMIT_NOFILE")?;
     let version = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     println!("{}{}", Mark::READY, version.trim());
     for job in jobs["jobs"].as_array().into_iter().flatten() {

@@ -13,7 +13,7 @@ use super::tree::Tree;
 use crate::command::{cargo, find_program, read, run, target_dir};
 
 /// Programs of the host that the tests call.
-const PROGRAMS: [&str; 3] = ["redis-server", "setpriv", "date"];
+const PROGRAMS: [&str; 6] = ["redis-server", "setpriv", "date", "sh", "unshare", "mount"];
 /// An emulated processor takes its time.
 const TIMEOUT: Duration = Duration::from_secs(900);
 /// Where everything that is run is in the guest.

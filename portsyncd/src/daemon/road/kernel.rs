@@ -96,6 +96,10 @@ impl Road {
             return;
         }
         self.parts.table.dump_end(DumpEnd::Complete);
+        let missed = self.hook.take_missed();
+        if missed > 0 {
+            self.lost(LossReason::HookMissed, missed);
+        }
         self.tally.resyncs += 1;
         self.port_log.quiet();
         if !std::mem::replace(&mut self.eoiu, true) {

@@ -30,6 +30,7 @@ use super::tally::Tally;
 use super::watchdog::Watchdog;
 use crate::clock::monotonic_ns;
 use crate::db::{DbEvent, DbRequest, StateWriter};
+use crate::link::carrier::{Attached, HookRefused};
 use crate::link::dump::{self, DumpPart};
 use crate::link::netns::Netns;
 use crate::link::{self, LinkError, LinkSource};
@@ -161,10 +162,7 @@ impl Road {
                     self.pace.looked(Instant::now());
                 }
                 event = parts.writer.next() => self.written(event),
-                attached = self.hook.attached() => {
-                    self.care.hooked(attached.is_ok());
-                    self.hook.settle(attached);
-                }
+                attached = self.hook.attached() => self.hooked(attached),
                 part = next_part(&mut self.dump) => self.dumped(part)?,
                 event = parts.db_events.recv() => match event {
                     Some(event) => self.database(event),
@@ -366,6 +364,16 @@ impl Road {
     fn hook_carrier(&mut self) {
         let RoadParts { source, netns, .. } = &self.parts;
         self.hook.start(source, netns);
+    }
+
+    /// A carrier that was lost before the hook was there, and that linkwatch still
+    /// holds back, shows in a dump.
+    fn hooked(&mut self, attached: Result<Attached, HookRefused>) {
+        self.care.hooked(attached.is_ok());
+        if attached.is_ok() {
+            self.resync.request(Reason::Hook, Instant::now());
+        }
+        self.hook.settle(attached);
     }
 
     /// Sets the one timer to whatever is due first.

@@ -239,8 +239,8 @@ impl Outcome {
                 ),
             ] {
                 let name = format!("{ports} lost, sampling + sync: all {what} after the last, ms");
-                // Before 6.5 the kernel announces in its own time.
-                if ports == SIZES[2] && both.settled > 0.0 {
+                // An emulated processor does not get through so many in that time.
+                if ports == SIZES[2] && self.of(Way::Hook).is_none() {
                     report.target(&name, value * 1e3, 100.0);
                 } else {
                     report.remark(&name, value * 1e3);
@@ -264,6 +264,7 @@ impl Rounds {
     fn measure(world: &World, plan: &Plan, started: Started) -> Result<Self> {
         let mut rounds = Self::default();
         let mut stage = phase::Stage::new(world, started.pid())?;
+        stage.warm_up()?;
         for _ in 0..plan.failures {
             rounds.lost.push(stage.run(Direction::Lost)?);
             rounds.gained.push(stage.run(Direction::Gained)?);

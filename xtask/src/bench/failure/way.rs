@@ -123,7 +123,12 @@ impl Started {
                 .parse()?)
         };
         Ok(Account {
-            uncounted: u64::from(number("ring_lost")? + number("overruns")? + number("malformed")?),
+            uncounted: u64::from(
+                number("ring_lost")?
+                    + number("overruns")?
+                    + number("malformed")?
+                    + number("hook_missed")?,
+            ),
             dumps: f64::from((number("resyncs")? + number("partial_dumps")?).saturating_sub(1)),
             settled: f64::from(number("settled")?),
         })
