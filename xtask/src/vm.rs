@@ -6,6 +6,7 @@
 //! init is this executable ([`guest`]).
 
 mod boot;
+pub(crate) mod console;
 pub(crate) mod guest;
 pub(crate) mod image;
 pub(crate) mod kernels;
@@ -15,7 +16,8 @@ mod tree;
 use anyhow::{Result, ensure};
 
 use crate::command::workspace_root;
-use boot::{Outcome, boot};
+use boot::boot;
+use console::Outcome;
 use kernels::{RELEASES, Release};
 use suite::Suite;
 
