@@ -10,4 +10,5 @@ pub mod db;
 pub mod exit;
 pub mod link;
 pub mod logging;
+pub mod privileges;
 pub mod table;

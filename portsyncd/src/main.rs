@@ -19,7 +19,7 @@ fn main() -> Exit {
     let config = match Config::load(cli.config.as_deref()) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("portsyncd: {error}");
+            logging::complain(&error);
             return Exit::Usage;
         }
     };
@@ -30,7 +30,7 @@ fn main() -> Exit {
     let log = match logging::init(cli.log_level) {
         Ok(log) => log,
         Err(error) => {
-            eprintln!("portsyncd: {error}");
+            logging::complain(&error);
             return Exit::Usage;
         }
     };

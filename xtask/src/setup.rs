@@ -178,7 +178,7 @@ fn link_library(library: &Path, link: &Path) -> Result<()> {
 }
 
 /// Installs packages by apt, as root.
-fn install(packages: &[&str]) -> Result<()> {
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
     if find_program("apt-get").is_none() {
         bail!(
             "missing: {}; this is no Debian: install them by hand",

@@ -6,6 +6,7 @@
 //! init is this executable ([`guest`]).
 
 pub(crate) mod boot;
+pub(crate) mod console;
 pub(crate) mod guest;
 pub(crate) mod image;
 pub(crate) mod kernels;
@@ -16,7 +17,8 @@ mod tree;
 use anyhow::{Result, ensure};
 
 use crate::command::workspace_root;
-use boot::{Outcome, boot};
+use boot::boot;
+use console::Outcome;
 use kernels::Release;
 use suite::Suite;
 

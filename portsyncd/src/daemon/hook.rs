@@ -1,15 +1,13 @@
 //! The carrier hook's life: attached beside the road once the road is in step,
 //! because it reads the kernel's BTF, and said in the log once.
 
-use std::sync::Arc;
-
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use crate::config;
 use crate::link::LinkSource;
 use crate::link::carrier::{Attached, HookRefused, attach};
-use crate::link::netns::Netns;
+use crate::link::gate::Gate;
 
 /// The hook, wherever it stands.
 #[derive(Debug)]
@@ -24,8 +22,8 @@ pub(super) struct Hook {
 enum Stage {
     /// The road is not in step yet.
     Waits,
-    /// A thread is at it.
-    Attaching(JoinHandle<Result<Attached, HookRefused>>),
+    /// The thread behind the gate is at it.
+    Attaching(oneshot::Receiver<Result<Attached, HookRefused>>),
     /// It is in place.
     Attached(Attached),
     /// There is none.
@@ -58,7 +56,7 @@ impl Hook {
 
     /// Starts attaching it to `source`, which feeds the road from now on; a hook
     /// on a former source goes. `carrier_hook = "off"` does nothing.
-    pub(super) fn start(&mut self, source: &LinkSource, netns: &Arc<Netns>) {
+    pub(super) fn start(&mut self, source: &LinkSource, gate: &Gate) {
         self.stage = Stage::Absent;
         self.missed = 0;
         let mode = self.mode;
@@ -68,9 +66,8 @@ impl Hook {
         }
         match source.hook_maps() {
             Ok(Some(maps)) => {
-                let netns = Arc::clone(netns);
-                self.stage =
-                    Stage::Attaching(spawn_blocking(move || attach(mode, &maps, netns.inode()?)));
+                let netns = gate.netns_inode();
+                self.stage = Stage::Attaching(gate.ask(move || attach(mode, &maps, netns)));
             }
             Ok(None) => self.refused(&HookRefused::NoRing),
             Err(error) => self.refused(&error.into()),
@@ -81,9 +78,14 @@ impl Hook {
     /// Cancel-safe.
     pub(super) async fn attached(&mut self) -> Result<Attached, HookRefused> {
         match &mut self.stage {
-            Stage::Attaching(thread) => thread.await.unwrap_or(Err(HookRefused::Thread)),
+            Stage::Attaching(answer) => answer.await.unwrap_or(Err(HookRefused::Thread)),
             _ => std::future::pending().await,
         }
+    }
+
+    /// Whether it is in place, or never will be.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.stage, Stage::Attached(_) | Stage::Absent)
     }
 
     /// Takes what [`attached`](Self::attached) gave.

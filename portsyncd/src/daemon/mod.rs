@@ -21,17 +21,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::cli;
-use crate::config::{self, Config, ExistingNetdevs};
+use crate::config::{Config, ExistingNetdevs};
 use crate::db::address::DbAddresses;
 use crate::db::{Follower, StateWriter};
 use crate::exit::Exit;
-use crate::link::netns::Netns;
-use crate::link::{self, Choice, LinkError};
+use crate::link::gate::Gate;
+use crate::link::{self, LinkError};
 use crate::logging::{FollowedLevel, LogHandle};
+use crate::privileges;
 use crate::table::{NameFilter, PortTable};
 
 use reload::Reloader;
@@ -92,12 +92,16 @@ async fn live(
         what: "signals",
         source,
     })?;
-    let netns = Arc::new(Netns::open(
-        config.link.netns.as_deref().unwrap_or_default(),
-    )?);
+    let gate = Gate::start(config.link.netns.as_deref().unwrap_or_default())?;
+    // Before there is any other thread: from here on the gate alone is privileged.
+    if let Err(error) = privileges::give_up() {
+        error!(%error, "capabilities not given up");
+    }
+    let gate = Arc::new(gate);
     // The kernel verifies the eBPF program for milliseconds; meanwhile the
     // databases are read, and the configuration is pushed, which may be repeated.
-    let opening = open_source(config.link.clone(), Arc::clone(&netns));
+    let link = config.link.clone();
+    let opening = gate.ask(move || link::choose(&link));
 
     let database = &config.database;
     let (events, db_events) = mpsc::channel(DB_EVENTS_AHEAD);
@@ -117,12 +121,7 @@ async fn live(
         database.retry_interval,
     );
     tokio::spawn(follower.run());
-    let choice = opening.await.unwrap_or_else(|error| {
-        Err(LinkError::Poll {
-            what: "link source",
-            source: std::io::Error::other(error),
-        })
-    })?;
+    let choice = opening.await.unwrap_or(Err(LinkError::GateClosed))?;
     info!(
         version = cli::VERSION,
         source = choice.source.as_str(),
@@ -132,7 +131,7 @@ async fn live(
     );
     Road::new(RoadParts {
         source: choice.source,
-        netns,
+        gate,
         table: PortTable::new(NameFilter::new(config.link.extra_ports.clone())),
         writer,
         db_events,
@@ -144,8 +143,4 @@ async fn live(
     })
     .run(signals)
     .await
-}
-
-fn open_source(link: config::Link, netns: Arc<Netns>) -> JoinHandle<Result<Choice, LinkError>> {
-    tokio::task::spawn_blocking(move || link::choose(&link, &netns))
 }

@@ -36,7 +36,8 @@ impl Road {
     fn reopen(&mut self, error: &LinkError) -> Result<(), LinkError> {
         warn!(%error, "link source broke, opening a new one");
         let parts = &mut self.parts;
-        let choice = link::choose(&parts.reloader.config().link, &parts.netns)?;
+        let link = parts.reloader.config().link.clone();
+        let choice = parts.gate.run(move || link::choose(&link))?;
         parts.source = choice.source;
         if self.said.ready {
             self.hook_carrier();

@@ -32,7 +32,7 @@ use crate::clock::monotonic_ns;
 use crate::db::{DbEvent, DbRequest, StateWriter};
 use crate::link::carrier::{Attached, HookRefused};
 use crate::link::dump::{self, DumpPart};
-use crate::link::netns::Netns;
+use crate::link::gate::Gate;
 use crate::link::{self, LinkError, LinkSource};
 use crate::logging::budget::{Budget, per_second};
 use crate::table::{InitStage, PortTable};
@@ -48,7 +48,7 @@ const FAR: Duration = Duration::from_hours(1);
 /// What the road is made of.
 pub(super) struct RoadParts {
     pub(super) source: LinkSource,
-    pub(super) netns: Arc<Netns>,
+    pub(super) gate: Arc<Gate>,
     pub(super) table: PortTable,
     pub(super) writer: StateWriter,
     pub(super) db_events: mpsc::Receiver<DbEvent>,
@@ -76,6 +76,7 @@ pub(super) struct Road {
     more: bool,
     /// A dump has ended complete.
     eoiu: bool,
+    privileges: Privileges,
     /// STATE_DB's rows have to be compared with the netdevs, after a dump.
     search: Search,
     queue: Queue,
@@ -91,6 +92,13 @@ struct Said {
     away: bool,
     /// STATE_DB: what the table knew when it first answered.
     connected: bool,
+}
+
+/// The privileges of the thread behind the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Privileges {
+    Needed,
+    GivenUp,
 }
 
 /// The search for stale rows of STATE_DB.
@@ -132,6 +140,7 @@ impl Road {
             watching: false,
             more: false,
             eoiu: false,
+            privileges: Privileges::Needed,
             search: Search::AfterDump,
             queue: Queue::Republishing,
             said: Said::default(),
@@ -201,9 +210,10 @@ impl Road {
                 let _ = self.parts.db_requests.try_send(DbRequest::Reread);
             }
             debug!(reason = reason.as_str(), "dump started");
-            self.dump = Some(dump::start(Arc::clone(&self.parts.netns)));
+            self.dump = Some(dump::start(Arc::clone(&self.parts.gate)));
         }
         self.tell_ready(now);
+        self.close_gate();
         self.watchdog.alive(now);
     }
 
@@ -308,17 +318,28 @@ impl Road {
         }
         let old = table.take_set_down();
         if !old.is_empty() {
-            self.set_down(&old);
+            self.set_down(old);
         }
     }
 
-    fn set_down(&self, old: &[u32]) {
-        match self.parts.netns.run(|| link::set_down(old)) {
+    fn set_down(&self, old: Vec<u32>) {
+        drop(self.parts.gate.ask(move || match link::set_down(&old) {
             Ok(refused) => info!(
                 netdevs = old.len(),
                 refused, "netdevs of before this cold start set down and ignored"
             ),
             Err(error) => error!(%error, "netdevs of before this cold start stay up"),
+        }));
+    }
+
+    /// Privileges are for the hook, and for setting down what the first dump finds with
+    /// `existing_netdevs = "replace"`.
+    fn close_gate(&mut self) {
+        let dumps = self.tally.resyncs + self.tally.partial_dumps;
+        let set_down = self.parts.watch_at_once || dumps > 0;
+        if self.privileges == Privileges::Needed && set_down && self.hook.is_settled() {
+            self.privileges = Privileges::GivenUp;
+            self.parts.gate.close();
         }
     }
 
@@ -362,8 +383,8 @@ impl Road {
 
     /// From here on a thread that reads megabytes delays nobody's first row.
     fn hook_carrier(&mut self) {
-        let RoadParts { source, netns, .. } = &self.parts;
-        self.hook.start(source, netns);
+        let RoadParts { source, gate, .. } = &self.parts;
+        self.hook.start(source, gate);
     }
 
     /// A carrier that was lost before the hook was there, and that linkwatch still
