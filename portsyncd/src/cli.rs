@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
+use crate::ask::Asking;
 use crate::exit::Exit;
 use crate::logging::LogLevel;
 
@@ -24,7 +25,7 @@ pub const REVISION: &str = env!("PORTSYNCD_REVISION");
 #[command(name = "portsyncd", version = VERSION)]
 pub struct Cli {
     /// Configuration file [default: /etc/sonic/portsyncd.conf, or built-in defaults without it]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 
     /// ERROR, WARN, NOTICE, INFO or DEBUG [default: NOTICE]; beats `PORTSYNCD_LOG_LEVEL`
@@ -34,6 +35,27 @@ pub struct Cli {
     /// Check the configuration file, say what is wrong with it, and exit
     #[arg(long)]
     pub validate_config: bool,
+
+    /// What to do instead of being the daemon.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do instead of being the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Show a running daemon's health, link source, databases, counts and latencies
+    Status(Asking),
+    /// Show the ports of a running daemon, or one port with its journal
+    Ports {
+        /// Where it is asked.
+        #[command(flatten)]
+        asking: Asking,
+        /// The port
+        name: Option<String>,
+    },
+    /// Show what this host allows and what follows from it
+    Doctor,
 }
 
 /// A command line that is not to be run: there is text to print and a code to exit with.
@@ -128,6 +150,7 @@ mod tests {
             config: Some(PathBuf::from("/tmp/x.conf")),
             log_level: Some(LogLevel::Debug),
             validate_config: true,
+            command: None,
         };
         assert_eq!(cli.expect("good"), expected);
     }
@@ -146,7 +169,7 @@ mod tests {
             (&["--log-level", "loud"][..], "loud"),
             (&["--log-level", "loud"], "NOTICE"),
             (&["--conifg", "x"], "--config"),
-            (&["status"], "status"),
+            (&["statsu"], "statsu"),
             (&["--config"], "--config"),
         ] {
             let (exit, text) = ended(words);

@@ -1,14 +1,15 @@
 //! portsyncd: keeps a SONiC switch's databases in step with its ports.
 //!
 //! The order of a life: the command line, the configuration (nothing is touched
-//! before it is known to be good), logging, then [`daemon::run`].
+//! before it is known to be good), then a question to a running daemon ([`ask`]) or to the host
+//! ([`doctor`]), or logging and the daemon's own life ([`daemon::run`]).
 
 #![forbid(unsafe_code)]
 
-use portsyncd::cli::Cli;
+use portsyncd::cli::{Cli, Command};
 use portsyncd::config::Config;
 use portsyncd::exit::Exit;
-use portsyncd::{daemon, logging};
+use portsyncd::{ask, daemon, doctor, logging};
 
 fn main() -> Exit {
     exit_70_on_panic();
@@ -26,6 +27,14 @@ fn main() -> Exit {
     if cli.validate_config {
         println!("Configuration valid");
         return Exit::Ok;
+    }
+    match &cli.command {
+        Some(Command::Status(asking)) => return ask::status(asking, &config),
+        Some(Command::Ports { asking, name }) => {
+            return ask::ports(asking, name.as_deref(), &config);
+        }
+        Some(Command::Doctor) => return doctor::run(&config),
+        None => {}
     }
     let log = match logging::init(cli.log_level) {
         Ok(log) => log,

@@ -8,13 +8,13 @@ use super::reader::Section;
 use super::scalar::choices;
 
 choices! {
-    /// What form the metrics are given in.
+    /// What `/metrics` answers.
     pub enum ExportFormat {
-        /// Prometheus text on the listener.
+        /// Prometheus text.
         Prometheus = "prometheus",
-        /// The JSON file.
+        /// JSON.
         Json = "json",
-        /// Both.
+        /// JSON to clients that accept it, else text.
         Both = "both",
     }
 }
@@ -39,6 +39,9 @@ pub struct Metrics {
     pub listen: Vec<SocketAddr>,
     /// Set when `tls_cert` and `tls_key` are: the listener then speaks TLS only. Default none.
     pub tls: Option<ListenerTls>,
+    /// `allow_plain_remote`: without TLS, also listen where other machines can reach it. Default
+    /// false.
+    pub allow_plain_remote: bool,
 }
 
 /// The PEM files of a listener that speaks TLS; readable when the configuration was read.
@@ -66,6 +69,7 @@ impl Default for Metrics {
                 SocketAddr::from((Ipv6Addr::LOCALHOST, 9090)),
             ],
             tls: None,
+            allow_plain_remote: false,
         }
     }
 }
@@ -73,7 +77,7 @@ impl Default for Metrics {
 impl Metrics {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let default = Self::default();
-        Self {
+        let metrics = Self {
             enabled: section.boolean("enabled", default.enabled),
             save_interval: section.seconds("save_interval_secs", default.save_interval, 1..=86_400),
             retention_days: section.integer("retention_days", default.retention_days, 1..=3650),
@@ -86,7 +90,22 @@ impl Metrics {
             storage_path: section.directory("storage_path", default.storage_path),
             listen: section.socket_addresses("listen", default.listen),
             tls: tls(section),
+            allow_plain_remote: section.boolean("allow_plain_remote", default.allow_plain_remote),
+        };
+        let mut exposed = metrics.listen.iter().filter(|at| !at.ip().is_loopback());
+        if let Some(exposed) = exposed.next()
+            && metrics.tls.is_none()
+            && !metrics.allow_plain_remote
+        {
+            section.refuse(
+                "listen",
+                &format!(
+                    "{exposed} can be reached by other machines: set tls_cert and tls_key, or say \
+                     allow_plain_remote = true"
+                ),
+            );
         }
+        metrics
     }
 }
 

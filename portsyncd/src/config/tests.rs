@@ -74,6 +74,7 @@ fn every_kind_of_value_is_read() {
         export_format = "both"
         storage_path = "/srv/metrics"
         listen = ["0.0.0.0:0", "[::]:9091"]
+        allow_plain_remote = true
         "#,
     );
     assert_eq!(config.link.netns.as_deref(), Some("asic0"));

@@ -8,6 +8,7 @@ use crate::config;
 use crate::link::LinkSource;
 use crate::link::carrier::{Attached, HookRefused, attach};
 use crate::link::gate::Gate;
+use crate::observe::Told;
 
 /// The hook, wherever it stands.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Hook {
     stage: Stage,
     /// Changes that the kernel is known not to have run the programs for.
     missed: u64,
+    /// Why there is none.
+    reason: String,
 }
 
 #[derive(Debug)]
@@ -36,6 +39,7 @@ impl Hook {
             mode,
             stage: Stage::Waits,
             missed: 0,
+            reason: String::new(),
         }
     }
 
@@ -61,7 +65,8 @@ impl Hook {
         self.missed = 0;
         let mode = self.mode;
         if mode == config::CarrierHook::Off {
-            info!(carrier_hook = "off", reason = %HookRefused::Configured, "carrier hook");
+            self.reason = HookRefused::Configured.to_string();
+            info!(carrier_hook = "off", reason = self.reason, "carrier hook");
             return;
         }
         match source.hook_maps() {
@@ -102,9 +107,28 @@ impl Hook {
         }
     }
 
+    /// The hook as others should know it.
+    pub(super) fn told(&self) -> Told {
+        match &self.stage {
+            Stage::Attached(attached) => Told::Hook {
+                hook: attached.kind.as_str(),
+                reason: String::new(),
+            },
+            Stage::Waits | Stage::Attaching(_) => Told::Hook {
+                hook: "off",
+                reason: "not attached yet".to_owned(),
+            },
+            Stage::Absent => Told::Hook {
+                hook: "off",
+                reason: self.reason.clone(),
+            },
+        }
+    }
+
     /// Whoever asked for one way shall hear that it is closed; `auto` takes what
     /// there is.
-    fn refused(&self, reason: &HookRefused) {
+    fn refused(&mut self, reason: &HookRefused) {
+        self.reason = reason.to_string();
         if self.mode == config::CarrierHook::Auto {
             info!(carrier_hook = "off", %reason, "carrier hook");
         } else {

@@ -9,14 +9,14 @@ const BUCKETS: usize = 120;
 
 /// A histogram of latencies, with a fixed size.
 #[derive(Clone)]
-pub(super) struct Latency {
+pub(crate) struct Latency {
     buckets: [u64; BUCKETS],
     count: u64,
     max_ns: u64,
 }
 
 impl Latency {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             buckets: [0; BUCKETS],
             count: 0,
@@ -25,14 +25,14 @@ impl Latency {
     }
 
     /// Counts one latency, in nanoseconds.
-    pub(super) fn count(&mut self, ns: u64) {
+    pub(crate) fn count(&mut self, ns: u64) {
         self.buckets[bucket(ns)] += 1;
         self.count += 1;
         self.max_ns = self.max_ns.max(ns);
     }
 
     /// The latency, in microseconds, that `per_mille` of all are at most.
-    pub(super) fn quantile_us(&self, per_mille: u64) -> u64 {
+    pub(crate) fn quantile_us(&self, per_mille: u64) -> u64 {
         let rank = (self.count * per_mille).div_ceil(1000).max(1);
         let mut seen = 0;
         for (index, in_bucket) in self.buckets.iter().enumerate() {
@@ -45,7 +45,7 @@ impl Latency {
     }
 
     /// The longest, in microseconds.
-    pub(super) fn max_us(&self) -> u64 {
+    pub(crate) fn max_us(&self) -> u64 {
         self.max_ns.div_ceil(1000)
     }
 }

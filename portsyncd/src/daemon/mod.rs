@@ -5,7 +5,7 @@
 //! serves operators.
 
 mod hook;
-mod latency;
+pub(crate) mod latency;
 mod notify;
 mod pace;
 mod port_log;
@@ -15,10 +15,12 @@ mod road;
 mod settling;
 mod signals;
 mod tally;
+mod vigil;
 mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::mpsc;
 use tracing::{error, info};
@@ -31,6 +33,7 @@ use crate::exit::Exit;
 use crate::link::gate::Gate;
 use crate::link::{self, LinkError};
 use crate::logging::{FollowedLevel, LogHandle};
+use crate::observe::{self, Meters, Teller, Told};
 use crate::privileges;
 use crate::table::{NameFilter, PortTable};
 
@@ -55,6 +58,14 @@ pub fn run(config: Config, config_file: Option<PathBuf>, log: LogHandle) -> Exit
         }
     };
     portsyncd_sys::use_one_arena();
+    let followed = Arc::new(AtomicBool::new(false));
+    let meters = match Meters::new(Arc::clone(&followed)) {
+        Ok(meters) => Arc::new(meters),
+        Err(error) => {
+            error!(%error, "cannot define the metrics");
+            return Exit::Software;
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -65,82 +76,125 @@ pub fn run(config: Config, config_file: Option<PathBuf>, log: LogHandle) -> Exit
             return Exit::Software;
         }
     };
-    let ended = runtime.block_on(live(config, config_file, addresses, log));
-    // A dump may sit in the kernel's queue for RTNL; nobody needs its end.
-    runtime.shutdown_background();
-    match ended {
-        Ok(()) => Exit::Ok,
-        Err(error) => {
-            let exit = if error.is_forbidden() {
-                Exit::NoPermission
-            } else {
-                Exit::Unavailable
-            };
-            error!(%error, exit = exit.code(), "stopping: {}", exit.meaning());
-            exit
-        }
-    }
-}
-
-async fn live(
-    config: Config,
-    config_file: Option<PathBuf>,
-    addresses: Arc<DbAddresses>,
-    log: LogHandle,
-) -> Result<(), LinkError> {
-    let signals = Signals::new().map_err(|source| LinkError::Poll {
-        what: "signals",
-        source,
-    })?;
-    let gate = Gate::start(config.link.netns.as_deref().unwrap_or_default())?;
+    // The gate's work may need the reactor.
+    let inside = runtime.enter();
+    let gate = match Gate::start(config.link.netns.as_deref().unwrap_or_default()) {
+        Ok(gate) => Arc::new(gate),
+        Err(error) => return stopping(&error),
+    };
     // Before there is any other thread: from here on the gate alone is privileged.
     if let Err(error) = privileges::give_up() {
         error!(%error, "capabilities not given up");
     }
-    let gate = Arc::new(gate);
-    // The kernel verifies the eBPF program for milliseconds; meanwhile the
-    // databases are read, and the configuration is pushed, which may be repeated.
-    let link = config.link.clone();
-    let opening = gate.ask(move || link::choose(&link));
-
-    let database = &config.database;
-    let (events, db_events) = mpsc::channel(DB_EVENTS_AHEAD);
-    let (db_requests, requests) = mpsc::channel(DB_REQUESTS_AHEAD);
-    let follower = Follower::new(
-        Arc::clone(&addresses),
-        database.connection_timeout,
-        database.retry_interval,
-        events,
-        requests,
-        FollowedLevel::new(log),
-    );
-    let writer = StateWriter::new(
-        Arc::new(addresses.state.clone()),
-        database.state_table_alias.as_deref(),
-        database.connection_timeout,
-        database.retry_interval,
-    );
-    tokio::spawn(follower.run());
-    let choice = opening.await.unwrap_or(Err(LinkError::GateClosed))?;
-    info!(
-        version = cli::VERSION,
-        source = choice.source.as_str(),
-        reason = choice.reason,
-        state_db = %addresses.state,
-        "portsyncd started"
-    );
-    Road::new(RoadParts {
-        source: choice.source,
+    drop(inside);
+    let (teller, observing) = observe::start(&config, meters);
+    let life = Life {
+        config,
+        config_file,
         gate,
-        table: PortTable::new(NameFilter::new(config.link.extra_ports.clone())),
-        writer,
-        db_events,
-        db_requests,
-        // What existed before may only be judged once the databases have said
-        // whether this start is cold.
-        watch_at_once: config.link.existing_netdevs == ExistingNetdevs::Adopt,
-        reloader: Reloader::new(config, config_file),
-    })
-    .run(signals)
-    .await
+        addresses,
+        log,
+        teller,
+        followed,
+    };
+    let ended = runtime.block_on(life.live());
+    // A dump may sit in the kernel's queue for RTNL; nobody needs its end.
+    runtime.shutdown_background();
+    observing.finish();
+    match ended {
+        Ok(()) => Exit::Ok,
+        Err(error) => stopping(&error),
+    }
+}
+
+/// Says why the daemon ends, and how.
+fn stopping(error: &LinkError) -> Exit {
+    let exit = if error.is_forbidden() {
+        Exit::NoPermission
+    } else {
+        Exit::Unavailable
+    };
+    error!(%error, exit = exit.code(), "stopping: {}", exit.meaning());
+    exit
+}
+
+/// What a life begins with.
+struct Life {
+    config: Config,
+    config_file: Option<PathBuf>,
+    gate: Arc<Gate>,
+    addresses: Arc<DbAddresses>,
+    log: LogHandle,
+    teller: Teller,
+    /// True while CONFIG_DB and APPL_DB answer.
+    followed: Arc<AtomicBool>,
+}
+
+impl Life {
+    async fn live(self) -> Result<(), LinkError> {
+        let Self {
+            config,
+            config_file,
+            gate,
+            addresses,
+            log,
+            teller,
+            followed,
+        } = self;
+        let signals = Signals::new().map_err(|source| LinkError::Poll {
+            what: "signals",
+            source,
+        })?;
+        // The kernel verifies the eBPF program for milliseconds; meanwhile the
+        // databases are read, and the configuration is pushed, which may be repeated.
+        let link = config.link.clone();
+        let opening = gate.ask(move || link::choose(&link));
+
+        let database = &config.database;
+        let (events, db_events) = mpsc::channel(DB_EVENTS_AHEAD);
+        let (db_requests, requests) = mpsc::channel(DB_REQUESTS_AHEAD);
+        let follower = Follower::new(
+            Arc::clone(&addresses),
+            database.connection_timeout,
+            database.retry_interval,
+            events,
+            requests,
+            FollowedLevel::new(log),
+        )
+        .telling(followed);
+        let writer = StateWriter::new(
+            Arc::new(addresses.state.clone()),
+            database.state_table_alias.as_deref(),
+            database.connection_timeout,
+            database.retry_interval,
+        );
+        tokio::spawn(follower.run());
+        let choice = opening.await.unwrap_or(Err(LinkError::GateClosed))?;
+        info!(
+            version = cli::VERSION,
+            source = choice.source.as_str(),
+            reason = choice.reason,
+            state_db = %addresses.state,
+            "portsyncd started"
+        );
+        teller.tell(Told::Source {
+            source: choice.source.as_str(),
+            reason: choice.reason,
+        });
+        Road::new(RoadParts {
+            source: choice.source,
+            gate,
+            table: PortTable::new(NameFilter::new(config.link.extra_ports.clone())),
+            writer,
+            db_events,
+            db_requests,
+            // What existed before may only be judged once the databases have said
+            // whether this start is cold.
+            watch_at_once: config.link.existing_netdevs == ExistingNetdevs::Adopt,
+            reloader: Reloader::new(config, config_file),
+            teller,
+        })
+        .run(signals)
+        .await
+    }
 }

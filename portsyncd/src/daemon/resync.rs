@@ -18,7 +18,7 @@ use tokio::time::Instant;
 const SPACING: Duration = Duration::from_millis(100);
 /// The first pause after an interrupted dump; it doubles up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(10);
-const LONGEST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_millis(500);
 
 /// The shortest time from one sample to the next; it doubles up to the longest
 /// while samples find nothing new.
@@ -38,7 +38,7 @@ pub(super) enum Reason {
     Loss,
     /// The carrier hook is in place, or has missed changes.
     Hook,
-    /// STATE_DB came back.
+    /// STATE_DB came back, or was emptied.
     Reconnect,
     /// `link.resync_interval_secs`.
     Interval,
@@ -67,6 +67,7 @@ impl Reason {
 pub(super) struct Resync {
     interval: Option<Duration>,
     due: Option<(Instant, Reason)>,
+    reason: Reason,
     running: bool,
     last_start: Option<Instant>,
     retry: Duration,
@@ -86,6 +87,7 @@ impl Resync {
         Self {
             interval,
             due: None,
+            reason: Reason::Start,
             running: false,
             last_start: None,
             retry: FIRST_RETRY,
@@ -151,8 +153,14 @@ impl Resync {
         }
         self.due = None;
         self.running = true;
+        self.reason = reason;
         self.last_start = Some(now);
         Some(reason)
+    }
+
+    /// Why the last dump was started.
+    pub(super) fn reason(&self) -> Reason {
+        self.reason
     }
 
     /// The dump that was started ended.

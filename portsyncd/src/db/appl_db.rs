@@ -149,6 +149,28 @@ impl Producer {
             .collect())
     }
 
+    /// Whether APPL_DB has each of these signals still: in the temporary hash, where
+    /// nobody has taken it yet, or in the row that orchagent made of it. Both are
+    /// asked in one command, and the consumer's script moves it in one, so that a
+    /// signal that is just being taken is never missed.
+    pub(super) async fn has_signals(
+        &self,
+        appl_db: &mut MultiplexedConnection,
+        signals: &[&str],
+    ) -> Result<bool, DbError> {
+        let mut ask = redis::Pipeline::with_capacity(signals.len());
+        for signal in signals {
+            ask.cmd("EXISTS")
+                .arg([&self.hash_prefix, *signal].concat())
+                .arg([&self.row_prefix, *signal].concat());
+        }
+        let found: Vec<u64> = ask
+            .query_async(appl_db)
+            .await
+            .map_err(DbError::redis("EXISTS of the signals"))?;
+        Ok(found.iter().all(|found| *found > 0))
+    }
+
     /// The key of a port's real row, which orchagent writes.
     pub(super) fn row(&self, name: IfName) -> Vec<u8> {
         [self.row_prefix.as_bytes(), name.as_bytes()].concat()

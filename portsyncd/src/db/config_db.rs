@@ -95,6 +95,23 @@ pub(super) async fn read_rows(
     Ok(rows)
 }
 
+/// Which of the keys exist.
+pub(super) async fn exist(
+    connection: &mut MultiplexedConnection,
+    keys: &[Vec<u8>],
+) -> Result<Vec<bool>, DbError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut ask = redis::Pipeline::with_capacity(keys.len());
+    for key in keys {
+        ask.cmd("EXISTS").arg(key);
+    }
+    ask.query_async(connection)
+        .await
+        .map_err(DbError::redis("EXISTS"))
+}
+
 /// Drops SONiC's mark for "no fields" and cuts the list mark `@` off the names
 /// (`portsyncd.cpp`, `handlePortConfigFromConfigDB`).
 fn usable(fields: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {

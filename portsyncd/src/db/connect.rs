@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client};
+use redis::{AsyncConnectionConfig, Client, ProtocolVersion, PushInfo};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::DbError;
@@ -14,13 +15,34 @@ pub(super) async fn multiplexed(
     address: &DbAddress,
     within: Duration,
 ) -> Result<MultiplexedConnection, DbError> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(within))
-        .set_response_timeout(Some(within));
     client(address)?
-        .get_multiplexed_async_connection_with_config(&config)
+        .get_multiplexed_async_connection_with_config(&bounded(within))
         .await
         .map_err(DbError::redis("connect"))
+}
+
+/// As [`multiplexed`], by RESP3, in which Redis also speaks unasked: to `news`.
+pub(super) async fn told(
+    address: &DbAddress,
+    within: Duration,
+    news: mpsc::UnboundedSender<PushInfo>,
+) -> Result<MultiplexedConnection, DbError> {
+    let info = address.connection_info()?;
+    let settings = info
+        .redis_settings()
+        .clone()
+        .set_protocol(ProtocolVersion::RESP3);
+    Client::open(info.set_redis_settings(settings))
+        .map_err(DbError::redis("connect"))?
+        .get_multiplexed_async_connection_with_config(&bounded(within).set_push_sender(news))
+        .await
+        .map_err(DbError::redis("connect by RESP3"))
+}
+
+fn bounded(within: Duration) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(within))
+        .set_response_timeout(Some(within))
 }
 
 /// Connects for subscriptions.

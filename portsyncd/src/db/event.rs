@@ -33,6 +33,18 @@ pub enum DbEvent {
     PortInitDone,
     /// The rows of STATE_DB that a portsyncd wrote.
     StateRows(Vec<IfName>),
+    /// A connection was made: whether [`Alarm`](Self::Alarm) is to be expected on it.
+    Told(bool),
+    /// Some database was emptied, or one of APPL_DB's signals changed.
+    Alarm,
+    /// APPL_DB lost our signals: swss starts anew, and so does everything that is
+    /// said once above, but for [`Boot`](Self::Boot).
+    Again {
+        /// How often this has happened.
+        life: u32,
+        /// `switch_type` is "dpu".
+        dpu: bool,
+    },
 }
 
 /// What decides how the daemon starts.
@@ -52,8 +64,10 @@ pub enum DbRequest {
     IsPort(IfName),
     /// Read CONFIG_DB whole again.
     Reread,
-    /// Send PortInitDone.
-    PortInitDone,
+    /// Send PortInitDone, of this life: how often [`DbEvent::Again`] has come.
+    PortInitDone(u32),
+    /// Look whether APPL_DB still has our signals.
+    CheckSignals,
     /// Search STATE_DB for rows of an earlier daemon's.
     SearchRows,
 }

@@ -2,11 +2,15 @@
 //!
 //! Owns the connections to CONFIG_DB and APPL_DB, and what has to be done there
 //! exactly once over however many connections it takes: accounting for the start,
-//! pushing the configuration, PortConfigDone, PortInitDone. Requests of the road
-//! flow in, [`DbEvent`]s flow out. It never writes a port's row of STATE_DB.
+//! pushing the configuration, PortConfigDone, PortInitDone. When somebody empties
+//! APPL_DB it does all of it once more. Requests of the road flow in, [`DbEvent`]s
+//! flow out. It never writes a port's row of STATE_DB.
+
+mod again;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -14,7 +18,7 @@ use portsyncd_common::IfName;
 use redis::Msg;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::address::{DbAddress, DbAddresses};
@@ -22,6 +26,7 @@ use super::appl_db::Producer;
 use super::backoff::Backoff;
 use super::config_db::{self, ConfigRow};
 use super::keyspace::{self, Channels, Touched};
+use super::sentry::Sentry;
 use super::warm_restart::{self, StartKind};
 use super::{Boot, DbError, DbEvent, DbRequest, connect, keys, logger_row, state_rows};
 use crate::logging::FollowedLevel;
@@ -35,6 +40,7 @@ pub struct Follower {
     events: mpsc::Sender<DbEvent>,
     requests: mpsc::Receiver<DbRequest>,
     level: FollowedLevel,
+    connected: Arc<AtomicBool>,
     channels: Channels,
     producer: Producer,
     progress: Progress,
@@ -48,6 +54,7 @@ struct Progress {
     awaited: bool,
     /// Rows that APPL_DB does not have yet.
     push: Option<Vec<ConfigRow>>,
+    again: again::Again,
     requested: Requested,
     said: Said,
 }
@@ -55,7 +62,9 @@ struct Progress {
 /// What the road asked for and has not got yet.
 #[derive(Debug, Default)]
 struct Requested {
-    port_init_done: bool,
+    /// Of which life.
+    port_init_done: Option<u32>,
+    check_signals: bool,
     search: bool,
     reread: bool,
     is_port: BTreeSet<IfName>,
@@ -74,6 +83,8 @@ struct Said {
 struct Session {
     config_db: MultiplexedConnection,
     appl_db: MultiplexedConnection,
+    sentry: Option<Sentry>,
+    sentry_asked: bool,
 }
 
 /// The road is gone: nobody needs the databases any more.
@@ -117,8 +128,16 @@ impl Follower {
             events,
             requests,
             level,
+            connected: Arc::default(),
             progress: Progress::default(),
         }
+    }
+
+    /// Keeps `connected` true while the databases answer.
+    #[must_use]
+    pub fn telling(mut self, connected: Arc<AtomicBool>) -> Self {
+        self.connected = connected;
+        self
     }
 
     /// Follows the databases until the road is gone.
@@ -127,6 +146,7 @@ impl Follower {
             match self.session().await {
                 SessionEnd::RoadGone => return,
                 SessionEnd::Broken(error) => {
+                    self.connected.store(false, Ordering::Relaxed);
                     if !std::mem::replace(&mut self.progress.said.away, true) {
                         warn!(
                             config_db = %self.addresses.config,
@@ -166,10 +186,19 @@ impl Follower {
             Ok(connected) => connected,
             Err(error) => return SessionEnd::Broken(error),
         };
-        let mut session = Session { config_db, appl_db };
-        if let Err(error) = self.channels.subscribe(&mut subscriber).await {
+        let answered = timeout(within, self.channels.subscribe(&mut subscriber)).await;
+        if let Err(error) = answered.unwrap_or(Err(DbError::Timeout {
+            what: "PSUBSCRIBE of CONFIG_DB",
+            after_ms: within.as_millis(),
+        })) {
             return SessionEnd::Broken(error);
         }
+        let mut session = Session {
+            config_db,
+            appl_db,
+            sentry: None,
+            sentry_asked: false,
+        };
         let events = subscriber.into_on_message();
         match self.start(&mut session).await {
             Ok(()) => self.follow(&mut session, events).await,
@@ -181,7 +210,11 @@ impl Follower {
     async fn start(&mut self, session: &mut Session) -> Result<(), SessionEnd> {
         let separator = self.addresses.config.separator();
         let boot = match self.progress.boot {
-            Some(boot) => boot,
+            // Redis may have lost what we told orchagent.
+            Some(boot) => {
+                self.check_signals(session).await?;
+                self.progress.boot.unwrap_or(boot)
+            }
             None => self.boot(session).await?,
         };
         self.read_config(session, boot).await?;
@@ -190,6 +223,7 @@ impl Follower {
         self.say_how_followed(session).await;
         self.settle_debts(session).await?;
         self.backoff.reset();
+        self.connected.store(true, Ordering::Relaxed);
         if std::mem::take(&mut self.progress.said.away) {
             info!(config_db = %self.addresses.config, "configuration databases reachable again");
         }
@@ -218,6 +252,7 @@ impl Follower {
     async fn read_config(&mut self, session: &mut Session, boot: Boot) -> Result<(), SessionEnd> {
         let separator = self.addresses.config.separator();
         let names = config_db::read_names(&mut session.config_db, separator).await?;
+        self.progress.again.configured(&names);
         self.send(DbEvent::Configured(names.clone())).await?;
         self.progress.requested.reread = false;
         if self.progress.awaited {
@@ -278,6 +313,13 @@ impl Follower {
                     }
                     None => return SessionEnd::Broken(DbError::Closed),
                 },
+                news = again::news(&mut session.sentry) => self.alarmed(session, news).await,
+                () = again::look_again(self.progress.again.looks_at()) => {
+                    match self.begin_again(session).await {
+                        Ok(()) => self.settle_debts(session).await,
+                        broken => broken,
+                    }
+                }
                 request = self.requests.recv() => match request {
                     Some(request) => {
                         self.progress.requested.note(request);
@@ -303,8 +345,9 @@ impl Follower {
         }
         let names: Vec<IfName> = touched.ports.into_iter().collect();
         let keys = config_keys(config, &names);
-        let there = exist(&mut session.config_db, &keys).await?;
+        let there = config_db::exist(&mut session.config_db, &keys).await?;
         for (name, there) in names.into_iter().zip(there) {
+            self.progress.again.touched(name, there);
             self.send(if there {
                 DbEvent::Set(name)
             } else {
@@ -317,19 +360,25 @@ impl Follower {
 
     /// Does what is owed: the push, the signals, the road's questions.
     async fn settle_debts(&mut self, session: &mut Session) -> Result<(), SessionEnd> {
+        if std::mem::take(&mut self.progress.requested.check_signals) {
+            self.check_signals(session).await?;
+        }
         if let Some(rows) = &self.progress.push {
             let count = rows.len();
             self.producer
                 .push_config(&mut session.appl_db, rows)
                 .await?;
             self.progress.push = None;
+            self.progress.again.pushed();
             self.send(DbEvent::ConfigPushed { count }).await?;
         }
-        if self.progress.requested.port_init_done {
+        // A request of an earlier life is of ports that have to be awaited anew.
+        if self.progress.requested.port_init_done == Some(self.progress.again.life()) {
             self.producer
                 .send_port_init_done(&mut session.appl_db)
                 .await?;
-            self.progress.requested.port_init_done = false;
+            self.progress.requested.port_init_done = None;
+            self.progress.again.init_done();
             self.send(DbEvent::PortInitDone).await?;
         }
         if self.progress.requested.search {
@@ -356,8 +405,8 @@ impl Follower {
         let config_rows = config_keys(&self.addresses.config, &asked);
         let appl_rows: Vec<_> = asked.iter().map(|name| self.producer.row(*name)).collect();
         let (in_config, in_appl) = tokio::try_join!(
-            exist(&mut session.config_db, &config_rows),
-            exist(&mut session.appl_db, &appl_rows),
+            config_db::exist(&mut session.config_db, &config_rows),
+            config_db::exist(&mut session.appl_db, &appl_rows),
         )?;
         for (name, (in_config, in_appl)) in
             asked.into_iter().zip(in_config.into_iter().zip(in_appl))
@@ -383,7 +432,8 @@ impl Requested {
                 self.is_port.insert(name);
             }
             DbRequest::Reread => self.reread = true,
-            DbRequest::PortInitDone => self.port_init_done = true,
+            DbRequest::PortInitDone(life) => self.port_init_done = Some(life),
+            DbRequest::CheckSignals => self.check_signals = true,
             DbRequest::SearchRows => self.search = true,
         }
     }
@@ -393,21 +443,4 @@ fn config_keys(address: &DbAddress, names: &[IfName]) -> Vec<Vec<u8>> {
     let prefix = keys::row(keys::CONFIG_PORT_TABLE, address.separator(), "");
     let key = |name: &IfName| [prefix.as_bytes(), name.as_bytes()].concat();
     names.iter().map(key).collect()
-}
-
-/// Which of the keys exist.
-async fn exist(
-    connection: &mut MultiplexedConnection,
-    keys: &[Vec<u8>],
-) -> Result<Vec<bool>, DbError> {
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut ask = redis::Pipeline::with_capacity(keys.len());
-    for key in keys {
-        ask.cmd("EXISTS").arg(key);
-    }
-    ask.query_async(connection)
-        .await
-        .map_err(DbError::redis("EXISTS"))
 }

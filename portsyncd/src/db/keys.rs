@@ -17,6 +17,8 @@ pub(super) const WARM_TABLE: &str = "WARM_RESTART_TABLE";
 /// The daemon's name in rows that are kept per daemon.
 pub(super) const DAEMON: &str = "portsyncd";
 
+/// CONFIG_DB's key that is "1" once it is filled (sonic-utilities, `config reload`).
+pub(super) const CONFIG_FILLED: &str = "CONFIG_DB_INITIALIZED";
 /// The pseudo port after which orchagent creates ports.
 pub(super) const PORT_CONFIG_DONE: &str = "PortConfigDone";
 /// The pseudo port that opens orchagent's gate for everything else.

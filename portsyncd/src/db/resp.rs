@@ -47,8 +47,10 @@ impl Decimal {
 /// One answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer<'a> {
-    /// `+` or `:`: the command was done.
+    /// `+`: the command was done.
     Done,
+    /// `:`: it was done, with this result.
+    Number(i64),
     /// `-`: Redis's words.
     Error(&'a [u8]),
     /// Not an answer to a command of ours.
@@ -61,7 +63,11 @@ pub(super) fn take_answer<'a>(bytes: &mut &'a [u8]) -> Option<Answer<'a>> {
     let (line, rest) = (&bytes[..end], &bytes[end + 2..]);
     *bytes = rest;
     Some(match line.split_first() {
-        Some((b'+' | b':', _)) => Answer::Done,
+        Some((b'+', _)) => Answer::Done,
+        Some((b':', digits)) => match str::from_utf8(digits).map(str::parse) {
+            Ok(Ok(number)) => Answer::Number(number),
+            _ => Answer::Unexpected(line),
+        },
         Some((b'-', error)) => Answer::Error(error),
         _ => Answer::Unexpected(line),
     })
@@ -91,7 +97,7 @@ mod tests {
     #[test]
     fn answers_are_taken_one_by_one_and_only_whole() {
         let mut bytes: &[u8] = b":4\r\n+OK\r\n-OOM no\r\n$3\r\n:1\r";
-        assert_eq!(take_answer(&mut bytes), Some(Answer::Done));
+        assert_eq!(take_answer(&mut bytes), Some(Answer::Number(4)));
         assert_eq!(take_answer(&mut bytes), Some(Answer::Done));
         assert_eq!(take_answer(&mut bytes), Some(Answer::Error(b"OOM no")));
         assert_eq!(take_answer(&mut bytes), Some(Answer::Unexpected(b"$3")));

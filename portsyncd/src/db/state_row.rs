@@ -1,5 +1,7 @@
 //! A port's row in STATE_DB, as commands.
 
+use portsyncd_common::IfName;
+
 use super::keys;
 use super::resp::{self, Decimal};
 use crate::table::{Change, PortState};
@@ -27,6 +29,17 @@ impl RowEncoder {
     /// How many tables each change is written to.
     pub(super) fn tables(&self) -> usize {
         self.prefixes.len()
+    }
+
+    /// Appends the question whether a row of `name` is there that portsyncd wrote.
+    pub(super) fn look(&mut self, out: &mut Vec<u8>, name: &IfName) {
+        if let Some(prefix) = self.prefixes.first() {
+            self.key.clear();
+            self.key.extend_from_slice(prefix);
+            self.key.extend_from_slice(name.as_bytes());
+            let field = keys::OPER_STATUS.as_bytes();
+            resp::command(out, &[b"HEXISTS", &self.key, field]);
+        }
     }
 
     /// Appends `change`'s commands: for each table a deletion, a write, or both.

@@ -13,13 +13,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use portsyncd_common::IfName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::DbError;
 use super::address::DbAddress;
 use super::backoff::Backoff;
-use super::resp::{Answer, take_answer};
+use super::batch::Batch;
+use super::resp::take_answer;
 use super::state_row::RowEncoder;
 use super::stream::DbStream;
 use crate::table::Change;
@@ -37,6 +39,11 @@ pub enum WriterEvent {
     /// A key holds something that is not a hash. The row is to be deleted and
     /// written again.
     WrongType(Vec<Change>),
+    /// So many of the rows that were looked at are not there as ours.
+    Looked {
+        /// Rows without `netdev_oper_status`.
+        missing: usize,
+    },
 }
 
 /// Writes rows of STATE_DB.
@@ -63,20 +70,10 @@ struct Open {
     written: usize,
     answers: Vec<u8>,
     in_flight: VecDeque<Batch>,
+    /// When Redis last answered anything.
+    heard: Instant,
     /// Armed when something is in flight, for the oldest batch or an older one.
     deadline: Option<Pin<Box<Sleep>>>,
-}
-
-struct Batch {
-    changes: Vec<Change>,
-    /// How many of them are answered whole.
-    done: usize,
-    /// Answers that came for the first of the others.
-    answers: usize,
-    /// Commands that a change is: this many for its deletion, as many to set it.
-    tables: usize,
-    wrong_type: Vec<Change>,
-    sent: Instant,
 }
 
 const READ_BYTES: usize = 16 << 10;
@@ -142,15 +139,22 @@ impl StateWriter {
         for change in &changes {
             self.encoder.encode(&mut open.out, change);
         }
-        open.in_flight.push_back(Batch {
-            changes,
-            done: 0,
-            answers: 0,
-            tables: self.encoder.tables(),
-            wrong_type: Vec::new(),
-            sent: Instant::now(),
-        });
+        let batch = Batch::of_changes(changes, self.encoder.tables());
+        open.in_flight.push_back(batch);
         Ok(())
+    }
+
+    /// Looks whether these rows are there, after everything submitted so far. Does
+    /// nothing while the writer is not open.
+    pub fn look(&mut self, rows: &[IfName]) {
+        if let Phase::Open(open) = &mut self.phase
+            && !rows.is_empty()
+        {
+            for row in rows {
+                self.encoder.look(&mut open.out, row);
+            }
+            open.in_flight.push_back(Batch::of_look(rows.len()));
+        }
     }
 
     /// Waits for the next event, writing and reading meanwhile. Cancel-safe.
@@ -219,6 +223,7 @@ impl Open {
             written: 0,
             answers: Vec::new(),
             in_flight: VecDeque::new(),
+            heard: Instant::now(),
             deadline: None,
         }
     }
@@ -270,6 +275,7 @@ impl Open {
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => Err(DbError::Closed),
             Poll::Ready(Ok(())) => {
                 self.answers.extend_from_slice(buffer.filled());
+                self.heard = Instant::now();
                 Ok(Poll::Ready(()))
             }
         }
@@ -280,7 +286,7 @@ impl Open {
         let mut rest = &self.answers[..];
         let mut complete = false;
         while let Some(batch) = self.in_flight.front_mut() {
-            if batch.done == batch.changes.len() {
+            if batch.is_complete() {
                 complete = true;
                 break;
             }
@@ -295,16 +301,18 @@ impl Open {
             return Ok(None);
         }
         Ok(self.in_flight.pop_front().map(|mut batch| {
+            if let Some(look) = batch.look {
+                return WriterEvent::Looked {
+                    missing: look.missing,
+                };
+            }
             if batch.wrong_type.is_empty() {
                 return WriterEvent::Acked(batch.changes);
             }
             // The others of the batch were written; they come back acknowledged
             // with the next poll.
             let wrong = std::mem::take(&mut batch.wrong_type);
-            batch
-                .changes
-                .retain(|change| !wrong.iter().any(|w| w.name == change.name));
-            batch.done = batch.changes.len();
+            batch.without(&wrong);
             self.in_flight.push_front(batch);
             WriterEvent::WrongType(wrong)
         }))
@@ -315,7 +323,12 @@ impl Open {
         context: &mut Context<'_>,
         within: Duration,
     ) -> Poll<Result<WriterEvent, DbError>> {
-        let Some(oldest) = self.in_flight.front().map(|batch| batch.sent) else {
+        // A slow Redis answers a long batch for longer than any single command.
+        let waits = self
+            .in_flight
+            .front()
+            .map(|batch| batch.sent.max(self.heard));
+        let Some(oldest) = waits else {
             // Left armed: setting it for every batch would cost each change a timer.
             if self
                 .deadline
@@ -340,41 +353,6 @@ impl Open {
             deadline.as_mut().reset(oldest + within);
         }
         Poll::Pending
-    }
-}
-
-impl Batch {
-    fn answered(&mut self, answer: &Answer<'_>) -> Result<(), DbError> {
-        let Some(change) = self.changes.get(self.done) else {
-            return Ok(());
-        };
-        match answer {
-            Answer::Done => {}
-            Answer::Error(error) if error.starts_with(b"WRONGTYPE") => {
-                if self.wrong_type.last() != Some(change) {
-                    self.wrong_type.push(*change);
-                }
-            }
-            Answer::Error(error) => {
-                return Err(DbError::Refused {
-                    command: format!("HSET or DEL of {}", change.name),
-                    error: String::from_utf8_lossy(error).into_owned(),
-                });
-            }
-            Answer::Unexpected(line) => {
-                return Err(DbError::Protocol {
-                    command: "HSET or DEL",
-                    answer: line.escape_ascii().to_string(),
-                });
-            }
-        }
-        self.answers += 1;
-        let parts = usize::from(change.delete) + usize::from(change.set.is_some());
-        if self.answers == parts * self.tables {
-            self.done += 1;
-            self.answers = 0;
-        }
-        Ok(())
     }
 }
 

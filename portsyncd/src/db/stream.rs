@@ -81,7 +81,7 @@ impl DbStream {
                 let answer = resp::take_answer(&mut rest);
                 let used = answers.len() - rest.len();
                 match answer {
-                    Some(Answer::Done) => {
+                    Some(Answer::Done | Answer::Number(_)) => {
                         answers.drain(..used);
                         break;
                     }

@@ -33,23 +33,8 @@ pub(super) async fn account(
     state_db: &mut MultiplexedConnection,
     separator: char,
 ) -> Result<StartKind, DbError> {
-    let ours = keys::row(keys::WARM_TABLE, separator, keys::DAEMON);
-    let mut read = redis::pipe();
-    for scope in ["system", "swss"] {
-        read.cmd("HGET")
-            .arg(keys::row(keys::WARM_ENABLE_TABLE, separator, scope))
-            .arg("enable");
-    }
-    read.cmd("HGET").arg(&ours).arg("restore_count");
-    let [system, swss, count]: [Option<Vec<u8>>; 3] = read
-        .query_async(state_db)
-        .await
-        .map_err(DbError::redis("HGET of the warm restart rows"))?;
-    let enabled = [system, swss]
-        .iter()
-        .flatten()
-        .any(|value| value == b"true");
-    let (kind, count) = match (enabled, count) {
+    let ours = our_row(separator);
+    let (kind, count) = match read(state_db, separator).await? {
         (false, _) => (StartKind::Cold, 0),
         (true, None) => {
             warn!(
@@ -60,14 +45,65 @@ pub(super) async fn account(
         }
         (true, Some(count)) => (StartKind::Warm, next_count(&ours, &count)),
     };
+    write(state_db, separator, count).await?;
+    Ok(kind)
+}
+
+/// Whether warm restart is enabled, and `restore_count`.
+async fn read(
+    state_db: &mut MultiplexedConnection,
+    separator: char,
+) -> Result<(bool, Option<Vec<u8>>), DbError> {
+    let mut read = redis::pipe();
+    for scope in ["system", "swss"] {
+        read.cmd("HGET")
+            .arg(keys::row(keys::WARM_ENABLE_TABLE, separator, scope))
+            .arg("enable");
+    }
+    read.cmd("HGET")
+        .arg(our_row(separator))
+        .arg("restore_count");
+    let [system, swss, count]: [Option<Vec<u8>>; 3] = read
+        .query_async(state_db)
+        .await
+        .map_err(DbError::redis("HGET of the warm restart rows"))?;
+    let enabled = [system, swss]
+        .iter()
+        .flatten()
+        .any(|value| value == b"true");
+    Ok((enabled, count))
+}
+
+async fn write(
+    state_db: &mut MultiplexedConnection,
+    separator: char,
+    count: u64,
+) -> Result<(), DbError> {
     redis::cmd("HSET")
-        .arg(&ours)
+        .arg(our_row(separator))
         .arg("restore_count")
         .arg(count)
         .exec_async(state_db)
         .await
-        .map_err(DbError::redis("HSET of restore_count"))?;
-    Ok(kind)
+        .map_err(DbError::redis("HSET of restore_count"))
+}
+
+fn our_row(separator: char) -> String {
+    keys::row(keys::WARM_TABLE, separator, keys::DAEMON)
+}
+
+/// APPL_DB was emptied while we run: what follows is a cold start, and is accounted
+/// for as one unless warm restart is enabled and has its count, which is of
+/// processes.
+pub(super) async fn account_again(
+    state_db: &mut MultiplexedConnection,
+    separator: char,
+) -> Result<(), DbError> {
+    let (enabled, count) = read(state_db, separator).await?;
+    if enabled && count.is_some() {
+        return Ok(());
+    }
+    write(state_db, separator, 0).await
 }
 
 fn next_count(row: &str, count: &[u8]) -> u64 {

@@ -157,7 +157,7 @@ impl EbpfSource {
     }
 
     /// The ring and the counters, for a carrier hook to share.
-    pub(super) fn hook_maps(&self) -> Result<HookMaps, LinkError> {
+    pub(crate) fn hook_maps(&self) -> Result<HookMaps, LinkError> {
         Ok(HookMaps {
             events: duplicate(self.ring.as_fd())?,
             counters: duplicate(self.counters_fd.as_fd())?,

@@ -26,12 +26,14 @@ mod carrier;
 mod change;
 mod filter;
 mod init;
+mod lost;
 mod members;
 #[cfg(test)]
 mod model_tests;
 mod netdev;
 mod port;
 mod reconcile;
+mod standing;
 mod writes;
 
 use std::collections::VecDeque;
@@ -82,6 +84,8 @@ pub struct PortTable {
     losses: u64,
     dump: Dump,
     init: Init,
+    /// Names whose rows are looked at next, from the end.
+    looks: Vec<IfName>,
 }
 
 impl PortTable {

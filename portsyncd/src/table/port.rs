@@ -23,6 +23,8 @@ pub(super) struct Port {
     pub(super) owed: Owed,
     /// How far this port is on the way to PortInitDone.
     pub(super) init: InitStep,
+    /// Answers that are still to come to changes of before that way began anew.
+    pub(super) stale_answers: u32,
     /// When the databases were last asked about the name, nanoseconds.
     pub(super) asked_ns: Option<u64>,
 }

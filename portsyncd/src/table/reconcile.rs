@@ -50,6 +50,28 @@ impl PortTable {
         self.replace_existing = true;
     }
 
+    /// As [`replace_existing`](Self::replace_existing), when swss starts anew while
+    /// we run: the netdevs known now are the old ones. orchagent makes no new ones
+    /// before PortConfigDone, which is still to come.
+    pub fn replace_known(&mut self, now_ns: u64) {
+        let known: Vec<u32> = (self.netdevs.iter())
+            .filter(|(_, netdev)| !netdev.team && !netdev.old)
+            .filter(|(_, netdev)| {
+                (netdev.name).is_some_and(|name| name.as_bytes().starts_with(b"Ethernet"))
+            })
+            .map(|(ifindex, _)| *ifindex)
+            .collect();
+        for ifindex in known {
+            if let Some(netdev) = self.netdevs.get_mut(&ifindex) {
+                netdev.old = true;
+                if netdev.flags & portsyncd_common::flag::UP != 0 {
+                    self.set_down.push(ifindex);
+                }
+            }
+            self.step_aside(ifindex, now_ns);
+        }
+    }
+
     /// The ifindexes of old netdevs that have to be set down, each once.
     pub fn take_set_down(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.set_down)

@@ -63,7 +63,9 @@ impl PortTable {
                 continue;
             };
             port.in_flight = port.in_flight.saturating_sub(1);
-            if port.init == InitStep::AwaitsRow {
+            let stale = port.stale_answers > 0;
+            port.stale_answers = port.stale_answers.saturating_sub(1);
+            if port.init == InitStep::AwaitsRow && !stale {
                 self.init_arrived(change.name);
             }
             self.release(change.name);
@@ -77,6 +79,7 @@ impl PortTable {
                 continue;
             };
             port.in_flight = port.in_flight.saturating_sub(1);
+            port.stale_answers = port.stale_answers.saturating_sub(1);
             let has_netdev = port.netdev.is_some();
             if change.delete || !has_netdev {
                 self.owe_delete_again(change);

@@ -249,7 +249,13 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             (r#"["127.0.0.1"]"#, "IP address and a port"),
             (r#"["[::1]:9", "[::1]:9"]"#, "twice"),
             (MANY_ADDRESSES, "at most 16"),
+            (r#"["0.0.0.0:9090"]"#, "allow_plain_remote"),
+            (r#"["[2001:db8::1]:9090"]"#, "tls_cert"),
         ],
+    ),
+    (
+        "metrics.allow_plain_remote",
+        &[(r#""yes""#, "true or false")],
     ),
     (
         "metrics.tls_cert",

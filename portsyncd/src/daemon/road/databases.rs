@@ -1,22 +1,34 @@
 //! What the databases answer, and what follows for the port table.
 
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{Road, RoadParts};
 use crate::clock::monotonic_ns;
+use crate::daemon::notify;
 use crate::db::{DbEvent, StartKind, WriterEvent};
+use crate::observe::Told;
 use crate::table::Change;
 
 impl Road {
     pub(super) fn written(&mut self, event: WriterEvent) {
-        let RoadParts { table, writer, .. } = &mut self.parts;
+        let RoadParts {
+            table,
+            writer,
+            teller,
+            ..
+        } = &mut self.parts;
         match event {
             WriterEvent::Acked(changes) => {
-                self.tally.acked(&changes, monotonic_ns());
+                let now_ns = monotonic_ns();
+                self.tally.acked(&changes, now_ns);
+                teller.published(&changes, now_ns, table);
+                teller.state_db_up();
                 table.acked(&changes);
                 writer.recycle(changes);
                 if std::mem::take(&mut self.said.away) {
                     info!("STATE_DB reachable again");
+                    notify::status("in step");
                 }
             }
             WriterEvent::WrongType(changes) => {
@@ -25,6 +37,7 @@ impl Road {
                     rows = changes.len(),
                     "STATE_DB row is not a hash: replaced"
                 );
+                self.tally.refused(changes.len());
                 let replaced: Vec<Change> = changes
                     .iter()
                     .map(|change| Change {
@@ -37,14 +50,23 @@ impl Road {
             WriterEvent::Connected => {
                 // Redis may have lost what it had.
                 if std::mem::replace(&mut self.said.connected, true) {
+                    self.tally.meters.redis.reconnects.inc();
                     self.republish();
+                    self.vigil.alarm(Instant::now());
+                }
+                // Where something has to be written, the write tells whether Redis is well.
+                if self.parts.table.waiting() == 0 {
+                    self.parts.teller.state_db_up();
                 }
             }
+            WriterEvent::Looked { missing } => self.looked(missing),
             WriterEvent::Disconnected(error, changes) => {
                 table.failed(&changes);
-                self.tally.redis_failures += 1;
+                self.tally.broken(changes.len());
+                teller.state_db_down(&error);
                 if !std::mem::replace(&mut self.said.away, true) {
                     warn!(%error, "STATE_DB unreachable, retrying; changes are kept");
+                    notify::status("STATE_DB unreachable, retrying; changes are kept");
                 }
             }
         }
@@ -52,10 +74,15 @@ impl Road {
 
     pub(super) fn database(&mut self, event: DbEvent) {
         let now_ns = monotonic_ns();
-        let table = &mut self.parts.table;
+        let RoadParts { table, teller, .. } = &mut self.parts;
         match event {
             DbEvent::Boot(boot) => {
                 info!("{} start", boot.start.as_str());
+                teller.tell(Told::Start(boot.start));
+                match boot.start {
+                    StartKind::Cold => self.tally.cold_starts += 1,
+                    StartKind::Warm => self.tally.warm_restarts += 1,
+                }
                 if !self.watching {
                     if boot.start == StartKind::Cold && !boot.dpu {
                         table.replace_existing();
@@ -66,16 +93,25 @@ impl Road {
             DbEvent::Configured(names) => {
                 debug!(ports = names.len(), "CONFIG_DB read");
                 table.configured(names.iter(), now_ns);
+                teller.tell(Told::Configured(names));
             }
             DbEvent::Awaited { ports, push } => table.start_init(ports.iter(), push),
-            DbEvent::Set(name) => table.config_set(name, now_ns),
-            DbEvent::Deleted(name) => table.config_del(name),
+            DbEvent::Set(name) => {
+                table.config_set(name, now_ns);
+                teller.tell(Told::Listed(name));
+            }
+            DbEvent::Deleted(name) => {
+                table.config_del(name);
+                teller.tell(Told::Unlisted(name));
+            }
             DbEvent::InApplDb(name) => table.appl_db_has(name, now_ns),
             DbEvent::ConfigPushed { count } => {
                 info!(count, "PortConfigDone");
                 table.config_pushed();
             }
             DbEvent::PortInitDone => {
+                self.tally.meters.port_init_done.set(1);
+                teller.tell(Told::PortInitDone);
                 portsyncd_sys::trim_heap();
                 let totals = table.totals();
                 info!(
@@ -87,6 +123,9 @@ impl Road {
                 );
             }
             DbEvent::StateRows(rows) => table.rows_found(rows.iter(), now_ns),
+            DbEvent::Told(told) => self.vigil.told(told),
+            DbEvent::Alarm => self.vigil.alarm(Instant::now()),
+            DbEvent::Again { life, dpu } => self.begin_again(life, dpu),
         }
     }
 }

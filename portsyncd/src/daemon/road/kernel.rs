@@ -1,12 +1,13 @@
 //! The road's first half: link events and dumps into the port table.
 
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::{Road, RoadParts, Search};
 use crate::daemon::resync::Reason;
 use crate::link::dump::DumpPart;
 use crate::link::{self, LinkError, LossReason};
+use crate::observe::Told;
 use crate::table::{DumpEnd, Verdict};
 
 /// Before a dump's part is taken, at most this many drains: a storm that never
@@ -16,6 +17,7 @@ const DRAINS_BEFORE_DUMP_PART: u32 = 8;
 impl Road {
     /// Takes what the link source has.
     pub(super) fn drain(&mut self) -> Result<(), LinkError> {
+        self.tally.awake();
         let RoadParts { source, table, .. } = &mut self.parts;
         let drained = match source.drain(|record| {
             table.link_message(record);
@@ -24,8 +26,14 @@ impl Road {
             Err(error) => return self.reopen(&error),
         };
         self.more = drained.more;
-        self.tally.link_messages += drained.records - drained.carrier;
-        self.tally.carrier_changes += drained.carrier;
+        let meters = &self.tally.meters;
+        meters
+            .link
+            .messages
+            .inc_by(drained.records - drained.carrier);
+        if drained.carrier > 0 {
+            meters.link.carrier_changes.inc_by(drained.carrier);
+        }
         if let Some((reason, count)) = drained.lost {
             self.lost(reason, count);
         }
@@ -38,6 +46,10 @@ impl Road {
         let parts = &mut self.parts;
         let link = parts.reloader.config().link.clone();
         let choice = parts.gate.run(move || link::choose(&link))?;
+        parts.teller.tell(Told::Source {
+            source: choice.source.as_str(),
+            reason: choice.reason,
+        });
         parts.source = choice.source;
         if self.said.ready {
             self.hook_carrier();
@@ -71,9 +83,14 @@ impl Road {
                 }
                 for netdev in &netdevs {
                     let verdict = self.parts.table.dump_entry(netdev);
-                    self.tally.malformed += u64::from(verdict == Verdict::Malformed);
+                    let malformed = u64::from(verdict == Verdict::Malformed);
+                    self.tally.meters.link.decode_errors.inc_by(malformed);
                 }
-                self.tally.dump_entries += netdevs.len() as u64;
+                self.tally
+                    .meters
+                    .link
+                    .dump_entries
+                    .inc_by(netdevs.len() as u64);
             }
             Some(DumpPart::End { interrupted }) => {
                 self.drain()?;
@@ -91,9 +108,9 @@ impl Road {
     fn dump_ended(&mut self, complete: bool) {
         self.dump = None;
         self.resync.ended(complete, Instant::now());
+        self.tally.dump_ended(complete);
         if !complete {
             self.parts.table.dump_end(DumpEnd::Partial);
-            self.tally.partial_dumps += 1;
             return;
         }
         self.parts.table.dump_end(DumpEnd::Complete);
@@ -101,12 +118,11 @@ impl Road {
         if missed > 0 {
             self.lost(LossReason::HookMissed, missed);
         }
-        self.tally.resyncs += 1;
+        self.parts
+            .teller
+            .tell(Told::Resynced(self.resync.reason().as_str()));
         self.port_log.quiet();
-        if !std::mem::replace(&mut self.eoiu, true) {
-            let totals = self.parts.table.totals();
-            debug!(?totals, "initial dump complete");
-        }
+        self.eoiu_detected();
         if self.search == Search::AfterDump {
             self.search = Search::Due;
         }

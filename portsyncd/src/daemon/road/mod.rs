@@ -7,7 +7,9 @@
 mod carrier;
 mod databases;
 mod kernel;
+mod start;
 mod stop;
+mod vigil;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
 use carrier::CarrierCare;
+use start::READY_WITHIN;
 
 use super::hook::Hook;
 use super::notify;
@@ -27,6 +30,7 @@ use super::reload::Reloader;
 use super::resync::{Reason, Resync};
 use super::signals::{Asked, Signals};
 use super::tally::Tally;
+use super::vigil::Vigil;
 use super::watchdog::Watchdog;
 use crate::clock::monotonic_ns;
 use crate::db::{DbEvent, DbRequest, StateWriter};
@@ -35,10 +39,9 @@ use crate::link::dump::{self, DumpPart};
 use crate::link::gate::Gate;
 use crate::link::{self, LinkError, LinkSource};
 use crate::logging::budget::{Budget, per_second};
+use crate::observe::{Teller, Told};
 use crate::table::{InitStage, PortTable};
 
-/// READY is not held back for longer: a switch without Redis still boots.
-const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Batches that may be under way: a Redis that does not answer must not fill the
 /// memory.
 const MOST_UNDER_WAY: usize = 4;
@@ -55,6 +58,7 @@ pub(super) struct RoadParts {
     pub(super) db_requests: mpsc::Sender<DbRequest>,
     pub(super) watch_at_once: bool,
     pub(super) reloader: Reloader,
+    pub(super) teller: Teller,
 }
 
 /// The road. See the module's documentation.
@@ -77,6 +81,11 @@ pub(super) struct Road {
     /// A dump has ended complete.
     eoiu: bool,
     privileges: Privileges,
+    /// When the first dump is not waited for any longer.
+    eoiu_until: Option<Instant>,
+    vigil: Vigil,
+    /// How often APPL_DB was emptied and everything began again.
+    life: u32,
     /// STATE_DB's rows have to be compared with the netdevs, after a dump.
     search: Search,
     queue: Queue,
@@ -85,9 +94,12 @@ pub(super) struct Road {
 
 /// What others have been told once.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is told by itself")]
 struct Said {
     /// systemd: READY.
     ready: bool,
+    /// Everybody: the initial synchronisation is in STATE_DB.
+    in_step: bool,
     /// The log: STATE_DB is away.
     away: bool,
     /// STATE_DB: what the table knew when it first answered.
@@ -129,7 +141,7 @@ impl Road {
         Self {
             resync: Resync::new(parts.reloader.config().link.resync_interval),
             dump: None,
-            tally: Tally::new(),
+            tally: Tally::new(Arc::clone(parts.teller.meters())),
             hook: Hook::new(parts.reloader.config().link.carrier_hook),
             port_log: PortLog::new(),
             loss_log: Budget::new(per_second(1)),
@@ -141,6 +153,9 @@ impl Road {
             more: false,
             eoiu: false,
             privileges: Privileges::Needed,
+            eoiu_until: None,
+            vigil: Vigil::new(now),
+            life: 0,
             search: Search::AfterDump,
             queue: Queue::Republishing,
             said: Said::default(),
@@ -159,6 +174,7 @@ impl Road {
         loop {
             self.turn();
             self.arm(&mut timer);
+            self.tally.rests(self.parts.table.waiting());
             let parts = &mut self.parts;
             let more = self.more;
             let look = self.watching && (more || self.pace.next_look() <= Instant::now());
@@ -191,14 +207,9 @@ impl Road {
         self.stop().await
     }
 
-    /// Starts taking link events, and the first dump.
-    fn watch(&mut self) {
-        self.watching = true;
-        self.resync.request(Reason::Start, Instant::now());
-    }
-
     /// Everything that follows from whatever happened last.
     fn turn(&mut self) {
+        self.tally.awake();
         self.flush();
         self.bound_queue();
         self.ask_databases();
@@ -211,9 +222,12 @@ impl Road {
             }
             debug!(reason = reason.as_str(), "dump started");
             self.dump = Some(dump::start(Arc::clone(&self.parts.gate)));
+            self.tally.dump_started(reason);
         }
+        self.keep_vigil(now);
         self.tell_ready(now);
         self.close_gate();
+        self.parts.teller.catch_up(&self.parts.table, now);
         self.watchdog.alive(now);
     }
 
@@ -245,8 +259,10 @@ impl Road {
         if self.queue == Queue::Republishing {
             self.queue = Queue::Bounded;
         }
-        if let Err(changes) = writer.submit(changes) {
-            table.failed(&changes);
+        let count = changes.len();
+        match writer.submit(changes) {
+            Ok(()) => self.tally.submitted(count),
+            Err(changes) => table.failed(&changes),
         }
     }
 
@@ -288,6 +304,7 @@ impl Road {
     /// Writes every row again, and looks for stale ones after a dump.
     fn republish(&mut self) {
         self.parts.table.republish_all(monotonic_ns());
+        self.tally.meters.redis.republications.inc();
         self.queue = Queue::Republishing;
         self.search = Search::AfterDump;
         self.resync.request(Reason::Reconnect, Instant::now());
@@ -314,7 +331,7 @@ impl Road {
             && let Ok(permit) = db_requests.try_reserve()
             && table.take_port_init_due()
         {
-            permit.send(DbRequest::PortInitDone);
+            permit.send(DbRequest::PortInitDone(self.life));
         }
         let old = table.take_set_down();
         if !old.is_empty() {
@@ -335,33 +352,12 @@ impl Road {
     /// Privileges are for the hook, and for setting down what the first dump finds with
     /// `existing_netdevs = "replace"`.
     fn close_gate(&mut self) {
-        let dumps = self.tally.resyncs + self.tally.partial_dumps;
-        let set_down = self.parts.watch_at_once || dumps > 0;
+        let link = &self.tally.meters.link;
+        let dumped = link.dumps_complete.get() + link.dumps_partial.get() > 0;
+        let set_down = self.parts.watch_at_once || dumped;
         if self.privileges == Privileges::Needed && set_down && self.hook.is_settled() {
             self.privileges = Privileges::GivenUp;
             self.parts.gate.close();
-        }
-    }
-
-    fn tell_ready(&mut self, now: Instant) {
-        if self.said.ready {
-            return;
-        }
-        let RoadParts { table, writer, .. } = &self.parts;
-        let synchronised = self.eoiu
-            && table.init_stage().0 != InitStage::AwaitsConfig
-            && writer.is_open()
-            && writer.in_flight() == 0
-            && table.waiting() == 0;
-        if synchronised {
-            self.said.ready = true;
-            portsyncd_sys::trim_heap();
-            notify::ready("in step");
-            self.hook_carrier();
-        } else if now >= self.started + READY_WITHIN {
-            self.said.ready = true;
-            notify::ready("running, but not yet in step: see the log");
-            self.hook_carrier();
         }
     }
 
@@ -381,12 +377,6 @@ impl Road {
         })
     }
 
-    /// From here on a thread that reads megabytes delays nobody's first row.
-    fn hook_carrier(&mut self) {
-        let RoadParts { source, gate, .. } = &self.parts;
-        self.hook.start(source, gate);
-    }
-
     /// A carrier that was lost before the hook was there, and that linkwatch still
     /// holds back, shows in a dump.
     fn hooked(&mut self, attached: Result<Attached, HookRefused>) {
@@ -395,6 +385,7 @@ impl Road {
             self.resync.request(Reason::Hook, Instant::now());
         }
         self.hook.settle(attached);
+        self.parts.teller.tell(self.hook.told());
     }
 
     /// Sets the one timer to whatever is due first.
@@ -410,6 +401,9 @@ impl Road {
             ready,
             self.watchdog.deadline(),
             self.care.deadline(self.is_written()),
+            self.parts.teller.deadline(),
+            self.eoiu_until,
+            Some(self.vigil.deadline()),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now + FAR);
         if timer.deadline() != next {
@@ -423,6 +417,8 @@ impl Road {
         reloader.reload();
         let interval = reloader.config().link.resync_interval;
         self.resync.set_interval(interval, Instant::now());
+        let performance = reloader.config().performance.clone();
+        self.parts.teller.tell(Told::Reloaded(performance));
         self.pace
             .set_longest(longest_hold(self.parts.reloader.config()));
         if self.said.ready {

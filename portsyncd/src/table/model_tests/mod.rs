@@ -10,7 +10,9 @@
 //!   configured port, and has no row of ours without a netdev;
 //! - nothing is invented: each row written is a state that the kernel really had
 //!   under that name, and a row is deleted only if its netdev really went;
-//! - PortInitDone comes exactly once, and not before every awaited port's row.
+//! - PortInitDone comes exactly once, and not before every awaited port's row; and
+//!   once more, in the same way, when swss starts anew;
+//! - a row that is said to stand is there.
 
 mod kernel;
 mod world;
@@ -46,6 +48,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<bool>().prop_map(Op::Break),
         1 => Just(Op::FlushAll),
         1 => Just(Op::Overflow),
+        1 => Just(Op::Restart),
+        1 => any::<u8>().prop_map(Op::RowsGone),
+        3 => Just(Op::Look),
     ]
 }
 
@@ -74,7 +79,7 @@ proptest! {
     ) {
         let mut world = World::new(false, hook);
         for op in ops {
-            if !matches!(op, Op::Lose | Op::Break(_) | Op::FlushAll | Op::Overflow) {
+            if !matches!(op, Op::Lose | Op::Break(_) | Op::FlushAll | Op::Overflow | Op::RowsGone(_)) {
                 world.apply(op);
             }
         }

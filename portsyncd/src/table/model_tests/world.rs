@@ -1,11 +1,13 @@
 //! The world around the table: what the daemon's other parts do to it.
 
+mod settled;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use portsyncd_common::{IfName, LinkRecord, flag, msg};
 
 use super::kernel::{Kernel, NAMES};
-use crate::table::{Change, DumpEnd, InitStage, NameFilter, PortState, PortTable};
+use crate::table::{Change, DumpEnd, NameFilter, PortState, PortTable};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Op {
@@ -43,6 +45,12 @@ pub(super) enum Op {
     FlushAll,
     /// More changes wait than may.
     Overflow,
+    /// swss starts anew: APPL_DB and STATE_DB's rows are gone, the connection stays.
+    Restart,
+    /// Somebody deletes rows under our feet, and a look finds it.
+    RowsGone(u8),
+    /// A look at rows that nobody deleted.
+    Look,
 }
 
 enum Part {
@@ -58,6 +66,12 @@ struct RunningDump {
     filled: bool,
 }
 
+/// A batch, and in which life it was submitted.
+struct Submitted {
+    life: u32,
+    changes: Vec<Change>,
+}
+
 pub(super) struct World {
     kernel: Kernel,
     table: PortTable,
@@ -69,7 +83,8 @@ pub(super) struct World {
     republish_wanted: bool,
     rows: BTreeMap<IfName, PortState>,
     deletions: BTreeMap<IfName, usize>,
-    in_flight: VecDeque<Vec<Change>>,
+    in_flight: VecDeque<Submitted>,
+    life: u32,
     init_done: usize,
     awaited: BTreeSet<IfName>,
     /// Awaited ports that came and went within one batch, or only went: whether
@@ -95,6 +110,7 @@ impl World {
             rows: BTreeMap::new(),
             deletions: BTreeMap::new(),
             in_flight: VecDeque::new(),
+            life: 0,
             init_done: 0,
             awaited: BTreeSet::from([name(0), name(1)]),
             maybe_seen: BTreeSet::new(),
@@ -160,8 +176,51 @@ impl World {
                 self.republish_wanted = true;
                 self.search_wanted = true;
             }
+            Op::Restart => self.restart(),
+            Op::RowsGone(which) => {
+                let mut number = 0;
+                self.rows.retain(|_, _| {
+                    number += 1;
+                    which >> (number % 8) & 1 == 0
+                });
+                self.republish_wanted = true;
+                self.search_wanted = true;
+                self.dump_wanted = true;
+            }
+            Op::Look => self.look(),
         }
         self.check_init();
+    }
+
+    fn restart(&mut self) {
+        self.life += 1;
+        self.rows.clear();
+        self.table.begin_again();
+        let now = self.kernel.now();
+        self.table.republish_all(now);
+        self.search_wanted = true;
+        self.dump_wanted = true;
+        self.init_done = 0;
+        self.maybe_seen.clear();
+        self.awaited = (self.configured.iter().copied())
+            .filter(|name| NameFilter::default().accepts(name))
+            .collect();
+        self.read_config();
+        let awaited: Vec<_> = self.configured.iter().copied().collect();
+        self.table.start_init(awaited.iter(), true);
+        self.table.config_pushed();
+    }
+
+    /// What is said to stand does: else every look would be a false alarm.
+    fn look(&mut self) {
+        if self.republish_wanted || !self.in_flight.is_empty() {
+            return;
+        }
+        for name in self.table.rows_that_stand() {
+            assert!(self.rows.contains_key(&name), "{name} has no row");
+        }
+        let some = self.table.rows_to_look_at(2);
+        assert!(some.iter().all(|name| self.rows.contains_key(name)));
     }
 
     fn configure(&mut self, name: IfName, there: bool) {
@@ -288,31 +347,32 @@ impl World {
             assert!(named.insert(change.name), "one change per port and batch");
         }
         if !changes.is_empty() {
-            self.in_flight.push_back(changes);
+            let life = self.life;
+            self.in_flight.push_back(Submitted { life, changes });
         }
     }
 
     fn ack(&mut self) {
-        if let Some(changes) = self.in_flight.pop_front() {
-            self.take_effect(&changes);
-            self.table.acked(&changes);
+        if let Some(batch) = self.in_flight.pop_front() {
+            self.take_effect(&batch);
+            self.table.acked(&batch.changes);
         }
     }
 
     fn break_connection(&mut self, took_effect: bool) {
-        for changes in std::mem::take(&mut self.in_flight) {
+        for batch in std::mem::take(&mut self.in_flight) {
             if took_effect {
-                self.take_effect(&changes);
+                self.take_effect(&batch);
             }
-            self.table.failed(&changes);
+            self.table.failed(&batch.changes);
         }
         self.republish_wanted = true;
         self.search_wanted = true;
         self.dump_wanted = true;
     }
 
-    fn take_effect(&mut self, changes: &[Change]) {
-        for change in changes {
+    fn take_effect(&mut self, batch: &Submitted) {
+        for change in &batch.changes {
             if change.delete {
                 *self.deletions.entry(change.name).or_default() += 1;
                 self.rows.remove(&change.name);
@@ -324,7 +384,10 @@ impl World {
                     "{change:?} was never so in the kernel"
                 );
                 self.rows.insert(change.name, state);
-                self.awaited.remove(&change.name);
+                // What was handed over before swss went is no answer to swss now.
+                if batch.life == self.life {
+                    self.awaited.remove(&change.name);
+                }
             } else {
                 self.maybe_seen.insert(change.name);
             }
@@ -338,92 +401,5 @@ impl World {
             assert!(unseen.is_empty(), "PortInitDone before {unseen:?}");
         }
         assert!(self.init_done <= 1, "PortInitDone twice");
-    }
-
-    fn run_dump_to_its_end(&mut self) {
-        while self.dump.is_some() || self.dump_wanted || self.search_wanted {
-            self.dump_step();
-            self.dump_apply();
-        }
-    }
-
-    fn settle_writes(&mut self) {
-        self.submit();
-        while !self.in_flight.is_empty() {
-            self.ack();
-            self.submit();
-        }
-    }
-
-    /// Lets everything happen that is on its way.
-    pub(super) fn settle(&mut self) {
-        self.kernel.linkwatch();
-        while !self.config_events.is_empty() {
-            self.deliver_config();
-        }
-        self.deliver(usize::MAX);
-        self.settle_writes();
-        self.run_dump_to_its_end();
-        self.settle_writes();
-        self.check_init();
-    }
-
-    /// As [`settle`](Self::settle), but only the dump that runs already ends.
-    pub(super) fn settle_without_dump(&mut self) {
-        self.kernel.linkwatch();
-        while !self.config_events.is_empty() {
-            self.deliver_config();
-        }
-        self.run_dump_to_its_end();
-        self.deliver(usize::MAX);
-        self.settle_writes();
-        self.check_init();
-    }
-
-    pub(super) fn check(&self) {
-        let netdevs: BTreeMap<IfName, PortState> = (self.kernel.netdevs.values())
-            .filter(|netdev| !netdev.is_team())
-            .map(|netdev| (netdev.name, netdev.state()))
-            .collect();
-        for name in self
-            .configured
-            .iter()
-            .filter(|name| NameFilter::default().accepts(name))
-        {
-            assert_eq!(self.rows.get(name), netdevs.get(name), "row of {name}");
-        }
-        for netdev in self.kernel.netdevs.values().filter(|n| !n.is_team()) {
-            if NameFilter::default().accepts(&netdev.name) {
-                let counted = self.table.carrier_downs(&netdev.name);
-                assert_eq!(counted, Some(netdev.downs), "losses of {}", netdev.name);
-            }
-        }
-        for name in self.rows.keys() {
-            assert!(netdevs.contains_key(name), "{name} has a row and no netdev");
-        }
-        assert_eq!(self.table.waiting(), 0);
-        let names = NAMES.len();
-        assert!(self.table.ports.len() <= names && self.table.netdevs.len() <= names);
-        let (stage, awaited) = self.table.init_stage();
-        assert_eq!(
-            stage == InitStage::Sent,
-            awaited == 0,
-            "{stage:?}, {awaited} awaited"
-        );
-        if self.awaited.is_empty() {
-            assert_eq!(self.init_done, 1, "nothing is awaited");
-        }
-    }
-
-    /// No row was deleted more often than its netdev went; the two that an
-    /// earlier daemon left may go once more.
-    pub(super) fn check_deletions(&self) {
-        for (name, count) in &self.deletions {
-            let departures = self.kernel.departures.get(name).copied().unwrap_or(0);
-            assert!(
-                *count <= departures + 1,
-                "{name}: {count} deletions, {departures} departures"
-            );
-        }
     }
 }

@@ -1,0 +1,95 @@
+//! The road's start: watching, the end of the initial dump, READY.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::{Road, RoadParts};
+use crate::daemon::notify;
+use crate::daemon::resync::Reason;
+use crate::observe::Told;
+use crate::table::InitStage;
+
+/// READY is not held back for longer: a switch without Redis still boots.
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(30);
+
+impl Road {
+    /// Starts taking link events, and the first dump.
+    pub(super) fn watch(&mut self) {
+        self.watching = true;
+        let now = Instant::now();
+        let patience = self.parts.reloader.config().warm_restart.eoiu_timeout;
+        self.eoiu_until = Some(now + patience);
+        self.resync.request(Reason::Start, now);
+    }
+
+    /// A dump has ended complete: the table knows every netdev.
+    pub(super) fn eoiu_detected(&mut self) {
+        if std::mem::replace(&mut self.eoiu, true) {
+            return;
+        }
+        self.eoiu_until = None;
+        self.tally.eoiu_detected += 1;
+        self.parts.teller.tell(Told::Eoiu);
+        let totals = self.parts.table.totals();
+        debug!(?totals, "initial dump complete");
+    }
+
+    /// Goes on with what is there when the initial dump does not end. Dumps go on,
+    /// and only a complete one lets stale rows go.
+    fn give_eoiu_up(&mut self, now: Instant) {
+        if self.eoiu_until.is_some_and(|until| until <= now) {
+            self.eoiu_until = None;
+            self.tally.eoiu_timeouts += 1;
+            self.parts.teller.tell(Told::EoiuTimeout);
+            warn!(
+                "no complete dump within warm_restart.eoiu_timeout_secs: going on with what is \
+                 known, dumps go on"
+            );
+        }
+    }
+
+    pub(super) fn tell_ready(&mut self, now: Instant) {
+        self.give_eoiu_up(now);
+        if self.said.in_step {
+            return;
+        }
+        let given_up = self.watching && self.eoiu_until.is_none();
+        let RoadParts { table, writer, .. } = &self.parts;
+        let synchronised = (self.eoiu || given_up)
+            && table.init_stage().0 != InitStage::AwaitsConfig
+            && writer.is_open()
+            && writer.in_flight() == 0
+            && table.waiting() == 0;
+        if synchronised {
+            self.said.in_step = true;
+            let took = now - self.started;
+            self.tally.initial_sync_duration = Some(took);
+            self.parts.teller.tell(Told::InStep(took));
+            portsyncd_sys::trim_heap();
+            let status = if self.eoiu {
+                "in step"
+            } else {
+                "in step with what the kernel has told; its first dump has not ended"
+            };
+            if std::mem::replace(&mut self.said.ready, true) {
+                notify::status(status);
+            } else {
+                notify::ready(status);
+                self.hook_carrier();
+            }
+        } else if !self.said.ready && now >= self.started + READY_WITHIN {
+            self.said.ready = true;
+            notify::ready("running, but not yet in step: see the log");
+            self.hook_carrier();
+        }
+    }
+
+    /// From here on a thread that reads megabytes delays nobody's first row.
+    pub(super) fn hook_carrier(&mut self) {
+        let RoadParts { source, gate, .. } = &self.parts;
+        self.hook.start(source, gate);
+        self.parts.teller.tell(self.hook.told());
+    }
+}
