@@ -173,7 +173,7 @@ pub mod malformed {
     pub const UNREADABLE: u8 = 6;
 }
 
-/// Indices into the eBPF programs' per-CPU counters, apart for each origin.
+/// Indices into the eBPF programs' counters, apart for each origin.
 ///
 /// `SEEN = SUBMITTED + LOST`, and the same of the carrier's three, holds at every
 /// instant at which no event is half-way through a program.

@@ -4,9 +4,10 @@
 //! more lost. Whatever happens, seen = submitted + lost holds for each [`Origin`]
 //! once the call returns: nothing is dropped without being counted.
 
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, RingBuf};
 use portsyncd_common::{LinkRecord, counter, malformed};
 
 /// Records on their way to the daemon, which sets the size at load
@@ -14,9 +15,11 @@ use portsyncd_common::{LinkRecord, counter, malformed};
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
-/// What became of the events, by `portsyncd_common::counter`.
+/// What became of the events, by `portsyncd_common::counter`. The daemon reads them
+/// in memory: kernels before 5.19 let nobody without `CAP_BPF` look into a map by
+/// bpf(2), and by then the daemon has given it up.
 #[map]
-static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
+static COUNTERS: Array<u64> = Array::with_max_entries(counter::COUNT, BPF_F_MMAPABLE);
 
 /// Something that happened, for the daemon to know.
 pub(crate) trait Event {
@@ -78,7 +81,7 @@ pub(crate) fn lose(origin: Origin) {
     count(origin.lost);
 }
 
-/// Adds one to a counter on this CPU.
+/// Adds one to a counter.
 #[inline(always)]
 fn count(index: u32) {
     if let Some(slot) = COUNTERS.get_ptr_mut(index) {
@@ -88,9 +91,9 @@ fn count(index: u32) {
     }
 }
 
-/// Adds one atomically, although the slot is this CPU's own: a socket filter may
-/// be preempted by another task, or by a softirq whose message runs the same
-/// filter (a bridge's timers), and a torn increment would break the accounting.
+/// Adds one atomically: other CPUs count as well, and a socket filter may be
+/// preempted by another task, or by a softirq whose message runs the same filter (a
+/// bridge's timers). A torn increment would break the accounting.
 ///
 /// # Safety
 /// `slot` is aligned and valid for reads and writes.

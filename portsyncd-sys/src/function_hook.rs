@@ -2,10 +2,11 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use aya_obj::generated::{
-    PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_SET_BPF, PERF_FLAG_FD_CLOEXEC, bpf_cmd, perf_event_attr,
+    PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_SET_BPF, PERF_FLAG_FD_CLOEXEC, bpf_cmd, bpf_prog_info,
+    perf_event_attr,
 };
 
 use crate::{BpfError, syscall};
@@ -18,6 +19,7 @@ const KPROBE_TYPE: &str = "/sys/bus/event_source/devices/kprobe/type";
 pub struct FunctionHook {
     /// The link, or the perf event.
     _fd: OwnedFd,
+    program: OwnedFd,
 }
 
 impl FunctionHook {
@@ -26,7 +28,7 @@ impl FunctionHook {
     ///
     /// # Errors
     /// [`BpfError::Attach`].
-    pub fn fentry(program: BorrowedFd<'_>, function: &'static CStr) -> Result<Self, BpfError> {
+    pub fn fentry(program: OwnedFd, function: &'static CStr) -> Result<Self, BpfError> {
         let mut attr = syscall::zeroed();
         // SAFETY: every field of the union is plain integers, and the rest of it
         // is zero.
@@ -36,21 +38,48 @@ impl FunctionHook {
         // tracing program has none.
         let link = unsafe { syscall::new_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr) };
         let link = link.map_err(refused("BPF_RAW_TRACEPOINT_OPEN", function))?;
-        Ok(Self { _fd: link })
+        Ok(Self { _fd: link, program })
     }
 
     /// Puts a kprobe on `function` and runs the program there.
     ///
     /// # Errors
     /// [`BpfError::NoKprobes`] or [`BpfError::Attach`].
-    pub fn kprobe(program: BorrowedFd<'_>, function: &'static CStr) -> Result<Self, BpfError> {
+    pub fn kprobe(program: OwnedFd, function: &'static CStr) -> Result<Self, BpfError> {
         let event = open_kprobe(kprobe_type()?, function)
             .map_err(refused("perf_event_open of a kprobe", function))?;
         ioctl(&event, PERF_EVENT_IOC_SET_BPF, program.as_raw_fd())
             .map_err(refused("PERF_EVENT_IOC_SET_BPF", function))?;
         ioctl(&event, PERF_EVENT_IOC_ENABLE, 0)
             .map_err(refused("PERF_EVENT_IOC_ENABLE", function))?;
-        Ok(Self { _fd: event })
+        Ok(Self {
+            _fd: event,
+            program,
+        })
+    }
+
+    /// How often the kernel did not run the program, because it, or for a kprobe any
+    /// other, was running on that CPU already (`recursion_misses`,
+    /// `__bpf_prog_enter_recur` and `trace_call_bpf`). Always 0 before 5.12, which
+    /// does not count it.
+    ///
+    /// # Errors
+    /// The kernel's answer to `BPF_OBJ_GET_INFO_BY_FD`.
+    pub fn missed(&self) -> io::Result<u64> {
+        // SAFETY: the structure is integers and arrays of them, for which all-zero
+        // bytes are a value; a kernel that knows less of it leaves the rest zero.
+        let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+        let mut attr = syscall::zeroed();
+        // SAFETY: every field of the union is plain integers, and the rest of it is
+        // zero.
+        let request = unsafe { &mut attr.info };
+        request.bpf_fd = syscall::fd_number(&self.program);
+        request.info_len = u32::try_from(size_of::<bpf_prog_info>()).map_err(io::Error::other)?;
+        request.info = std::ptr::from_mut(&mut info) as u64;
+        // SAFETY: `info` is as long as is said and outlives the call, and the arrays
+        // that it could point to are null with a length of 0.
+        unsafe { syscall::call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
+        Ok(info.recursion_misses)
     }
 }
 

@@ -85,7 +85,8 @@ fn create(name: &str, map: &Map) -> io::Result<OwnedFd> {
     // The last byte stays NUL.
     let room = request.map_name.len() - 1;
     for (to, from) in request.map_name[..room].iter_mut().zip(name.bytes()) {
-        *to = from.cast_signed();
+        // Signed on x86-64, unsigned on ARM64.
+        *to = libc::c_char::from_ne_bytes([from]);
     }
     // SAFETY: BPF_MAP_CREATE of these types follows no pointer.
     unsafe { syscall::new_fd(bpf_cmd::BPF_MAP_CREATE, &mut attr) }

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod link;
 pub mod logging;
 mod observe;
+pub mod privileges;
 pub mod report;
 pub mod table;
 pub mod wall_time;

@@ -105,6 +105,18 @@ pub fn init(command_line: Option<LogLevel>) -> Result<LogHandle, LogInitError> {
     })
 }
 
+/// Says why the daemon does not start, before there is a log: on stderr, whose lines are
+/// errors where it is the journal (sd-daemon(3)).
+pub fn complain(reason: &dyn std::fmt::Display) {
+    let priority = match Journal::on_stderr() {
+        Some(_) => "<3>",
+        None => "",
+    };
+    for line in format!("portsyncd: {reason}").lines() {
+        eprintln!("{priority}{line}");
+    }
+}
+
 impl LogHandle {
     /// Logs at `level` from now on.
     pub fn set(&self, level: LogLevel) {

@@ -20,7 +20,7 @@ fn main() -> Exit {
     let config = match Config::load(cli.config.as_deref()) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("portsyncd: {error}");
+            logging::complain(&error);
             return Exit::Usage;
         }
     };
@@ -39,7 +39,7 @@ fn main() -> Exit {
     let log = match logging::init(cli.log_level) {
         Ok(log) => log,
         Err(error) => {
-            eprintln!("portsyncd: {error}");
+            logging::complain(&error);
             return Exit::Usage;
         }
     };

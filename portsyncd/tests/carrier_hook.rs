@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use anyhow::{Context, Result, bail, ensure};
 use portsyncd::config::{self, CarrierHook};
 use portsyncd::link::carrier::{Attached, attach};
-use portsyncd::link::netns::Netns;
+use portsyncd::link::gate::Gate;
 use portsyncd::link::{Accounts, LinkSource, choose};
 use portsyncd_common::{IfName, LinkRecord, flag, malformed, msg, present};
 use portsyncd_tests::namespace::NamedNamespace;
@@ -46,7 +46,6 @@ impl Site {
     fn open(way: CarrierHook, ring_kib: u32) -> Result<Option<Self>> {
         let namespace = Namespace::new()?;
         let named = NamedNamespace::new(&namespace)?;
-        let netns = Netns::open(named.name())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -55,13 +54,14 @@ impl Site {
             ring_buffer_kb: NonZeroU32::new(ring_kib).context("a ring")?,
             ..config::Link::default()
         };
-        let source = {
+        let gate = {
             let _inside = runtime.enter();
-            choose(&link, &netns)?.source
+            Gate::start(named.name())?
         };
+        let source = gate.run(move || choose(&link))?.source;
         let maps = source.hook_maps()?.context("the eBPF source has a ring")?;
         let must = env::var("PORTSYNCD_CARRIER_HOOKS").unwrap_or_default();
-        let hook = match attach(way, &maps, netns.inode()?) {
+        let hook = match attach(way, &maps, gate.netns_inode()) {
             Ok(hook) => hook,
             Err(refused) => {
                 let reason = refused.to_string();
@@ -131,12 +131,12 @@ impl Site {
 
     /// The carrier's account, once both accounts add up.
     fn account(&self) -> Result<Accounts> {
-        let messages = self.source.accounts()?;
+        let messages = self.source.accounts();
         ensure!(
             messages.seen == messages.submitted + messages.lost,
             "{messages:?}"
         );
-        let carrier = self.source.carrier_accounts()?;
+        let carrier = self.source.carrier_accounts();
         ensure!(
             carrier.seen == carrier.submitted + carrier.lost,
             "{carrier:?}"
@@ -253,6 +253,8 @@ fn a_loss_is_told_at_once_and_before_linkwatch() -> Result<()> {
         );
         let account = site.account()?;
         ensure!(account.lost == 0, "{account:?}");
+        let hook = site.hook.as_ref().context("the hook is gone")?;
+        ensure!(hook.missed()? == 0);
         Ok(())
     })
 }
@@ -398,7 +400,7 @@ fn off_is_no_hook() -> Result<()> {
         .enable_all()
         .build()?;
     let _inside = runtime.enter();
-    let source = choose(&config::Link::default(), &Netns::open("")?)?.source;
+    let source = choose(&config::Link::default())?.source;
     if let Some(maps) = source.hook_maps()? {
         ensure!(attach(CarrierHook::Off, &maps, 1).is_err());
     }

@@ -15,6 +15,8 @@ use crate::sys::{Ifreq, ioctl_int};
 /// `_IOW('T', 202, int)` and `_IOW('T', 226, int)` of `linux/if_tun.h`.
 const TUNSETIFF: libc::Ioctl = 0x4004_54ca;
 const TUNSETCARRIER: libc::Ioctl = 0x4004_54e2;
+/// `_IOW('T', 218, unsigned int)`.
+const TUNSETIFINDEX: libc::Ioctl = 0x4004_54da;
 
 /// A socket for interface ioctls (netdevice(7)) in one namespace.
 ///
@@ -105,6 +107,21 @@ impl Tap {
         taps.pop().context("no tap was made")
     }
 
+    /// Makes one tap that gets this ifindex, which must be free.
+    pub fn create_as(namespace: &Namespace, name: &str, ifindex: u32) -> Result<Self> {
+        let ifindex = i32::try_from(ifindex)?;
+        let file = namespace.run({
+            let name = name.to_owned();
+            move || open(&name, Some(ifindex))
+        })??;
+        Ok(Self {
+            name: name.to_owned(),
+            file: Some(file.into()),
+            namespace: namespace.clone(),
+            links: Arc::new(namespace.links()?),
+        })
+    }
+
     /// Makes many taps: 514 of them take about 0.1 s.
     pub fn create_all<S: AsRef<str>>(namespace: &Namespace, names: &[S]) -> Result<Vec<Self>> {
         let links = Arc::new(namespace.links()?);
@@ -115,7 +132,7 @@ impl Tap {
             move || {
                 names
                     .iter()
-                    .map(|name| open(name))
+                    .map(|name| open(name, None))
                     .collect::<Result<Vec<_>>>()
             }
         })??;
@@ -195,7 +212,7 @@ impl Drop for Tap {
     }
 }
 
-fn open(name: &str) -> Result<File> {
+fn open(name: &str, ifindex: Option<i32>) -> Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -204,6 +221,10 @@ fn open(name: &str) -> Result<File> {
             "cannot open /dev/net/tun: the kernel needs its tun driver, and who is not root needs \
              the mode 666 that udev gives the file",
         )?;
+    if let Some(ifindex) = ifindex {
+        ioctl_int(file.as_fd(), TUNSETIFINDEX, ifindex)
+            .with_context(|| format!("ioctl TUNSETIFINDEX {ifindex} for {name}"))?;
+    }
     let flags = u16::try_from(libc::IFF_TAP | libc::IFF_NO_PI)?;
     Ifreq::new(name)?
         .with_flags(flags)

@@ -12,6 +12,7 @@
 mod blocking;
 mod build;
 mod cold_start;
+mod failure;
 mod footprint;
 mod host;
 mod interrupt;
@@ -26,6 +27,7 @@ mod samples;
 mod storm;
 mod subject;
 mod usage;
+mod vm;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -49,6 +51,14 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 
+    /// Only these figures; may be repeated
+    #[arg(long, value_enum, value_name = "FIGURES")]
+    only: Vec<Figures>,
+
+    /// Measure `failure` in a virtual machine with this kernel: 5.10, 6.1, 6.12 or all
+    #[arg(long = "kernel", value_name = "VERSION")]
+    kernels: Vec<String>,
+
     /// A daemon that is already built, instead of this checkout's
     #[arg(long, value_name = "FILE")]
     daemon: Option<PathBuf>,
@@ -62,6 +72,21 @@ pub(crate) struct Args {
     blocking: Option<Vec<PathBuf>>,
 }
 
+/// Figures that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Figures {
+    /// One change at a time
+    Isolated,
+    /// Link messages as fast as one thread can make them
+    Storm,
+    /// Many ports lose their carrier at once
+    Failure,
+    /// From exec to PortInitDone
+    Start,
+    /// Memory, and the cost of doing nothing
+    Footprint,
+}
+
 /// How often and how long each scenario is run.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
@@ -70,6 +95,8 @@ struct Plan {
     storm_rounds: usize,
     storm: Duration,
     paced_storm: Duration,
+    failures: usize,
+    throughput_rounds: usize,
     cold_starts: usize,
     idle: Duration,
 }
@@ -81,6 +108,8 @@ impl Plan {
         storm_rounds: 3,
         storm: Duration::from_secs(3),
         paced_storm: Duration::from_secs(2),
+        failures: 3,
+        throughput_rounds: 7,
         cold_starts: 9,
         idle: Duration::from_secs(5),
     };
@@ -90,6 +119,8 @@ impl Plan {
         storm_rounds: 1,
         storm: Duration::from_millis(1500),
         paced_storm: Duration::from_secs(1),
+        failures: 1,
+        throughput_rounds: 3,
         cold_starts: 5,
         idle: Duration::from_secs(2),
     };
@@ -104,7 +135,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return blocking::run(redis, log);
     }
     let (true, Some(daemon)) = (args.measure, &args.daemon) else {
-        return build::build_and_measure(args);
+        return if args.kernels.is_empty() {
+            build::build_and_measure(args)
+        } else {
+            vm::measure(args)
+        };
     };
     let interrupt = Interrupt::catch()?;
     let begun = Instant::now();
@@ -131,14 +166,29 @@ const LARGE_PORTS: usize = 514;
 
 fn measure(daemon: &Path, args: &Args, interrupt: &Interrupt, report: &mut Report) -> Result<()> {
     let plan = if args.quick { Plan::QUICK } else { Plan::FULL };
-    {
+    let wanted = |figures| args.only.is_empty() || args.only.contains(&figures);
+    if wanted(Figures::Isolated) || wanted(Figures::Storm) {
         let world = World::new(STORM_PORTS, daemon, interrupt)?;
-        isolated::measure(&world, &plan, report)?;
-        storm::measure(&world, &plan, report)?;
+        if wanted(Figures::Isolated) {
+            isolated::measure(&world, &plan, report)?;
+        }
+        if wanted(Figures::Storm) {
+            storm::measure(&world, &plan, report)?;
+        }
     }
-    let world = World::new(LARGE_PORTS, daemon, interrupt)?;
-    cold_start::measure(&world, &plan, report)?;
-    footprint::measure(&world, &plan, report)
+    if wanted(Figures::Failure) {
+        failure::measure(daemon, &plan, interrupt, report)?;
+    }
+    if wanted(Figures::Start) || wanted(Figures::Footprint) {
+        let world = World::new(LARGE_PORTS, daemon, interrupt)?;
+        if wanted(Figures::Start) {
+            cold_start::measure(&world, &plan, report)?;
+        }
+        if wanted(Figures::Footprint) {
+            footprint::measure(&world, &plan, report)?;
+        }
+    }
+    Ok(())
 }
 
 /// How long anything that is waited for may take before the measurement counts

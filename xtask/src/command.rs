@@ -93,7 +93,7 @@ pub(crate) fn try_read(command: &mut Command) -> Option<String> {
 }
 
 /// The command line, short enough to read: a script's text is left out.
-fn shown(command: &Command) -> String {
+pub(crate) fn shown(command: &Command) -> String {
     let mut line = command.get_program().to_string_lossy().into_owned();
     for argument in command.get_args().map(OsStr::to_string_lossy) {
         line.push(' ');

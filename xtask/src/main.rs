@@ -5,10 +5,13 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod apt;
 mod bench;
 mod btf;
 mod command;
 mod demo;
+mod deploy;
+mod dist;
 mod ebpf;
 mod lint;
 mod setup;
@@ -36,12 +39,19 @@ enum Command {
     Demo(demo::Args),
     /// Measure the release daemon beside baselines of the same run
     Bench(bench::Args),
+    /// Make the Debian package and the tarball that a switch installs
+    Dist(dist::Args),
     /// Check formatting and lints of both workspaces
     Lint,
     /// Set up, lint, check the eBPF object, build the daemon, run every test
     Test,
     /// Run the tests that concern the kernel in virtual machines
     TestVm(vm::Args),
+    /// Follow the deployment guide in a virtual machine with systemd, Redis and the package
+    TestDeploy(deploy::Args),
+    /// What that machine runs
+    #[command(hide = true)]
+    GuestJobs { file: std::path::PathBuf },
 }
 
 fn main() -> Result<()> {
@@ -54,8 +64,11 @@ fn main() -> Result<()> {
         Command::BtfFixtures => btf::run(),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Dist(args) => dist::run(&args),
         Command::Lint => lint::run(),
         Command::Test => test::run(),
         Command::TestVm(args) => vm::run(&args),
+        Command::TestDeploy(args) => deploy::run(&args),
+        Command::GuestJobs { file } => vm::guest::serve(&file),
     }
 }

@@ -84,16 +84,6 @@ fn install_programs() -> Result<()> {
     Ok(())
 }
 
-/// Finds QEMU; installs it where it is missing.
-pub(crate) fn qemu() -> Result<PathBuf> {
-    const PROGRAM: &str = "qemu-system-x86_64";
-    if find_program(PROGRAM).is_none() {
-        install(&["qemu-system-x86"])?;
-    }
-    find_program(PROGRAM)
-        .with_context(|| format!("package qemu-system-x86 is installed, but has no `{PROGRAM}`"))
-}
-
 /// Finds the BPF toolchain; installs what of it is missing.
 ///
 /// # Errors
@@ -192,7 +182,7 @@ fn link_library(library: &Path, link: &Path) -> Result<()> {
 }
 
 /// Installs packages by apt, as root.
-fn install(packages: &[&str]) -> Result<()> {
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
     if find_program("apt-get").is_none() {
         bail!(
             "missing: {}; this is no Debian: install them by hand",

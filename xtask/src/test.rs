@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{cargo, find_program, is_root, run as run_command, workspace_root};
 use crate::stages::Stages;
-use crate::{ebpf, lint, setup};
+use crate::{deploy, ebpf, lint, setup, vm};
 
 /// Runs every stage up to the first that fails.
 pub(crate) fn run() -> Result<()> {
@@ -31,7 +31,9 @@ fn every_stage(stages: &mut Stages, root: &Path) -> Result<()> {
     stages.run("build", || {
         run_command(cargo(root).args(["build", "--release", "--locked", "--package", "portsyncd"]))
     })?;
-    stages.run("test", || run_command(&mut tests_as_root(root)?))
+    stages.run("guide and package", deploy::without_a_guest)?;
+    stages.run("test", || run_command(&mut tests_as_root(root)?))?;
+    stages.run("test-vm", || vm::run(&vm::Args::of_test()))
 }
 
 /// `cargo test` of the whole workspace whose executables run as root.

@@ -1,15 +1,13 @@
 //! The carrier hook's life: attached beside the road once the road is in step,
 //! because it reads the kernel's BTF, and said in the log once.
 
-use std::sync::Arc;
-
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use crate::config;
 use crate::link::LinkSource;
 use crate::link::carrier::{Attached, HookRefused, attach};
-use crate::link::netns::Netns;
+use crate::link::gate::Gate;
 use crate::observe::Told;
 
 /// The hook, wherever it stands.
@@ -17,6 +15,8 @@ use crate::observe::Told;
 pub(super) struct Hook {
     mode: config::CarrierHook,
     stage: Stage,
+    /// Changes that the kernel is known not to have run the programs for.
+    missed: u64,
     /// Why there is none.
     reason: String,
 }
@@ -25,8 +25,8 @@ pub(super) struct Hook {
 enum Stage {
     /// The road is not in step yet.
     Waits,
-    /// A thread is at it.
-    Attaching(JoinHandle<Result<Attached, HookRefused>>),
+    /// The thread behind the gate is at it.
+    Attaching(oneshot::Receiver<Result<Attached, HookRefused>>),
     /// It is in place.
     Attached(Attached),
     /// There is none.
@@ -38,14 +38,31 @@ impl Hook {
         Self {
             mode,
             stage: Stage::Waits,
+            missed: 0,
             reason: String::new(),
+        }
+    }
+
+    /// Changes that the hook has missed since this was last asked: the kernel does not
+    /// run a program that runs on the same CPU already.
+    pub(super) fn take_missed(&mut self) -> u64 {
+        let Stage::Attached(attached) = &self.stage else {
+            return 0;
+        };
+        match attached.missed() {
+            Ok(missed) => missed.saturating_sub(std::mem::replace(&mut self.missed, missed)),
+            Err(error) => {
+                debug!(%error, "the kernel does not say what the carrier hook has missed");
+                0
+            }
         }
     }
 
     /// Starts attaching it to `source`, which feeds the road from now on; a hook
     /// on a former source goes. `carrier_hook = "off"` does nothing.
-    pub(super) fn start(&mut self, source: &LinkSource, netns: &Arc<Netns>) {
+    pub(super) fn start(&mut self, source: &LinkSource, gate: &Gate) {
         self.stage = Stage::Absent;
+        self.missed = 0;
         let mode = self.mode;
         if mode == config::CarrierHook::Off {
             self.reason = HookRefused::Configured.to_string();
@@ -54,9 +71,8 @@ impl Hook {
         }
         match source.hook_maps() {
             Ok(Some(maps)) => {
-                let netns = Arc::clone(netns);
-                self.stage =
-                    Stage::Attaching(spawn_blocking(move || attach(mode, &maps, netns.inode()?)));
+                let netns = gate.netns_inode();
+                self.stage = Stage::Attaching(gate.ask(move || attach(mode, &maps, netns)));
             }
             Ok(None) => self.refused(&HookRefused::NoRing),
             Err(error) => self.refused(&error.into()),
@@ -67,9 +83,14 @@ impl Hook {
     /// Cancel-safe.
     pub(super) async fn attached(&mut self) -> Result<Attached, HookRefused> {
         match &mut self.stage {
-            Stage::Attaching(thread) => thread.await.unwrap_or(Err(HookRefused::Thread)),
+            Stage::Attaching(answer) => answer.await.unwrap_or(Err(HookRefused::Thread)),
             _ => std::future::pending().await,
         }
+    }
+
+    /// Whether it is in place, or never will be.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.stage, Stage::Attached(_) | Stage::Absent)
     }
 
     /// Takes what [`attached`](Self::attached) gave.

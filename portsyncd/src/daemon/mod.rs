@@ -23,18 +23,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::cli;
-use crate::config::{self, Config, ExistingNetdevs};
+use crate::config::{Config, ExistingNetdevs};
 use crate::db::address::DbAddresses;
 use crate::db::{Follower, StateWriter};
 use crate::exit::Exit;
-use crate::link::netns::Netns;
-use crate::link::{self, Choice, LinkError};
+use crate::link::gate::Gate;
+use crate::link::{self, LinkError};
 use crate::logging::{FollowedLevel, LogHandle};
 use crate::observe::{self, Meters, Teller, Told};
+use crate::privileges;
 use crate::table::{NameFilter, PortTable};
 
 use reload::Reloader;
@@ -76,10 +76,22 @@ pub fn run(config: Config, config_file: Option<PathBuf>, log: LogHandle) -> Exit
             return Exit::Software;
         }
     };
+    // The gate's work may need the reactor.
+    let inside = runtime.enter();
+    let gate = match Gate::start(config.link.netns.as_deref().unwrap_or_default()) {
+        Ok(gate) => Arc::new(gate),
+        Err(error) => return stopping(&error),
+    };
+    // Before there is any other thread: from here on the gate alone is privileged.
+    if let Err(error) = privileges::give_up() {
+        error!(%error, "capabilities not given up");
+    }
+    drop(inside);
     let (teller, observing) = observe::start(&config, meters);
     let life = Life {
         config,
         config_file,
+        gate,
         addresses,
         log,
         teller,
@@ -91,22 +103,26 @@ pub fn run(config: Config, config_file: Option<PathBuf>, log: LogHandle) -> Exit
     observing.finish();
     match ended {
         Ok(()) => Exit::Ok,
-        Err(error) => {
-            let exit = if error.is_forbidden() {
-                Exit::NoPermission
-            } else {
-                Exit::Unavailable
-            };
-            error!(%error, exit = exit.code(), "stopping: {}", exit.meaning());
-            exit
-        }
+        Err(error) => stopping(&error),
     }
+}
+
+/// Says why the daemon ends, and how.
+fn stopping(error: &LinkError) -> Exit {
+    let exit = if error.is_forbidden() {
+        Exit::NoPermission
+    } else {
+        Exit::Unavailable
+    };
+    error!(%error, exit = exit.code(), "stopping: {}", exit.meaning());
+    exit
 }
 
 /// What a life begins with.
 struct Life {
     config: Config,
     config_file: Option<PathBuf>,
+    gate: Arc<Gate>,
     addresses: Arc<DbAddresses>,
     log: LogHandle,
     teller: Teller,
@@ -119,6 +135,7 @@ impl Life {
         let Self {
             config,
             config_file,
+            gate,
             addresses,
             log,
             teller,
@@ -128,12 +145,10 @@ impl Life {
             what: "signals",
             source,
         })?;
-        let netns = Arc::new(Netns::open(
-            config.link.netns.as_deref().unwrap_or_default(),
-        )?);
         // The kernel verifies the eBPF program for milliseconds; meanwhile the
         // databases are read, and the configuration is pushed, which may be repeated.
-        let opening = open_source(config.link.clone(), Arc::clone(&netns));
+        let link = config.link.clone();
+        let opening = gate.ask(move || link::choose(&link));
 
         let database = &config.database;
         let (events, db_events) = mpsc::channel(DB_EVENTS_AHEAD);
@@ -154,12 +169,7 @@ impl Life {
             database.retry_interval,
         );
         tokio::spawn(follower.run());
-        let choice = opening.await.unwrap_or_else(|error| {
-            Err(LinkError::Poll {
-                what: "link source",
-                source: std::io::Error::other(error),
-            })
-        })?;
+        let choice = opening.await.unwrap_or(Err(LinkError::GateClosed))?;
         info!(
             version = cli::VERSION,
             source = choice.source.as_str(),
@@ -173,7 +183,7 @@ impl Life {
         });
         Road::new(RoadParts {
             source: choice.source,
-            netns,
+            gate,
             table: PortTable::new(NameFilter::new(config.link.extra_ports.clone())),
             writer,
             db_events,
@@ -187,8 +197,4 @@ impl Life {
         .run(signals)
         .await
     }
-}
-
-fn open_source(link: config::Link, netns: Arc<Netns>) -> JoinHandle<Result<Choice, LinkError>> {
-    tokio::task::spawn_blocking(move || link::choose(&link, &netns))
 }

@@ -20,6 +20,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A port that was quiet for this long has the shortest pause again.
 const QUIET: Duration = Duration::from_secs(5);
+/// A request waits this long at most for rows that are on their way to Redis: the
+/// switch's own databases learn of a loss first, then the kernel's other listeners.
+const ROWS_FIRST: Duration = Duration::from_millis(50);
 /// Requests in any second, over all ports: each takes RTNL.
 const MOST_PER_SECOND: u32 = 2048;
 /// Answers in a row that disagree before the kernel is taken not to settle. One
@@ -87,9 +90,11 @@ impl Settling {
         self.queue.insert(behind, (at, ifindex));
     }
 
-    /// The next port to ask for, if one is due.
-    pub(super) fn next(&mut self, now: Instant) -> Option<u32> {
+    /// The next port to ask for, if one is due; `written` says that no row is on its
+    /// way to Redis.
+    pub(super) fn next(&mut self, written: bool, now: Instant) -> Option<u32> {
         let (at, ifindex) = *self.queue.front()?;
+        let at = at + rows_first(written);
         if now >= self.second + Duration::from_secs(1) {
             self.second = now;
             self.asked_in_second = 0;
@@ -108,12 +113,12 @@ impl Settling {
     }
 
     /// When [`next`](Self::next) is next worth a call.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let (at, _) = self.queue.front()?;
+    pub(super) fn deadline(&self, written: bool) -> Option<Instant> {
+        let at = self.queue.front()?.0 + rows_first(written);
         Some(if self.asked_in_second >= MOST_PER_SECOND {
-            (*at).max(self.second + Duration::from_secs(1))
+            at.max(self.second + Duration::from_secs(1))
         } else {
-            *at
+            at
         })
     }
 
@@ -137,9 +142,25 @@ impl Settling {
     }
 }
 
+fn rows_first(written: bool) -> Duration {
+    if written { Duration::ZERO } else { ROWS_FIRST }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_on_its_way_goes_first_but_not_for_ever() {
+        let now = Instant::now();
+        let mut settling = Settling::new(now);
+        settling.held_back(7, now);
+        assert_eq!(settling.next(false, now), None);
+        assert_eq!(settling.deadline(false), Some(now + ROWS_FIRST));
+        assert_eq!(settling.next(false, now + ROWS_FIRST), Some(7));
+        settling.held_back(8, now);
+        assert_eq!(settling.next(true, now), Some(8));
+    }
 
     #[test]
     fn a_first_loss_is_asked_for_at_once_and_a_flapping_port_ever_later() {
@@ -149,18 +170,18 @@ mod tests {
         for _ in 0..7 {
             settling.held_back(7, now);
             settling.held_back(7, now);
-            let at = settling.deadline().unwrap();
+            let at = settling.deadline(true).unwrap();
             pauses.push(at - now);
             now = at;
-            assert_eq!(settling.next(now), Some(7));
-            assert_eq!(settling.next(now), None, "one request for two losses");
+            assert_eq!(settling.next(true, now), Some(7));
+            assert_eq!(settling.next(true, now), None, "one request for two losses");
         }
         assert_eq!(pauses[0], Duration::ZERO);
         assert_eq!(pauses[1], FIRST_PAUSE * 2);
         assert_eq!(pauses[6], LONGEST_PAUSE);
         now += QUIET;
         settling.held_back(7, now);
-        assert_eq!(settling.deadline(), Some(now));
+        assert_eq!(settling.deadline(true), Some(now));
     }
 
     #[test]
@@ -170,9 +191,9 @@ mod tests {
         for ifindex in 0..5000 {
             settling.held_back(ifindex, now);
         }
-        let asked = std::iter::from_fn(|| settling.next(now)).count();
+        let asked = std::iter::from_fn(|| settling.next(true, now)).count();
         assert_eq!(asked, 2048);
-        assert_eq!(settling.deadline(), Some(now + Duration::from_secs(1)));
+        assert_eq!(settling.deadline(true), Some(now + Duration::from_secs(1)));
     }
 
     #[test]
@@ -185,7 +206,7 @@ mod tests {
         assert!(!settling.answered(Settled::Disagrees, now));
         assert!(settling.answered(Settled::Disagrees, now));
         settling.held_back(2, now);
-        assert_eq!(settling.deadline(), None);
+        assert_eq!(settling.deadline(true), None);
     }
 
     #[test]
@@ -197,6 +218,6 @@ mod tests {
             assert!(!settling.answered(Settled::Agrees, now));
         }
         settling.held_back(1, now);
-        assert_eq!(settling.next(now), Some(1));
+        assert_eq!(settling.next(true, now), Some(1));
     }
 }

@@ -137,6 +137,7 @@ impl Tally {
         match reason {
             LossReason::RingFull => self.meters.link.ring_lost.inc_by(count),
             LossReason::SocketOverrun => self.meters.link.overruns.inc_by(count),
+            LossReason::HookMissed => self.meters.link.hook_missed.inc_by(count),
             LossReason::Malformed => {
                 self.meters.link.malformed.inc_by(count);
                 self.meters.link.decode_errors.inc_by(count);
@@ -154,6 +155,7 @@ impl Tally {
             malformed = meters.link.decode_errors.get(),
             ring_lost = meters.link.ring_lost.get(),
             overruns = meters.link.overruns.get(),
+            hook_missed = meters.link.hook_missed.get(),
             resyncs = meters.link.dumps_complete.get(),
             partial_dumps = meters.link.dumps_partial.get(),
             batches = meters.redis.write_seconds.get_sample_count(),

@@ -186,8 +186,8 @@ impl Follower {
             Ok(connected) => connected,
             Err(error) => return SessionEnd::Broken(error),
         };
-        let subscribed = timeout(within, self.channels.subscribe(&mut subscriber)).await;
-        if let Err(error) = subscribed.unwrap_or(Err(DbError::Timeout {
+        let answered = timeout(within, self.channels.subscribe(&mut subscriber)).await;
+        if let Err(error) = answered.unwrap_or(Err(DbError::Timeout {
             what: "PSUBSCRIBE of CONFIG_DB",
             after_ms: within.as_millis(),
         })) {

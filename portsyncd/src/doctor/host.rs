@@ -9,8 +9,8 @@ use crate::config::{CarrierHook, Link, Source};
 use crate::link::btf::KernelTypes;
 use crate::link::carrier::attach;
 use crate::link::ebpf::EbpfSource;
+use crate::link::gate::Gate;
 use crate::link::netlink::NetlinkSource;
-use crate::link::netns::Netns;
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -23,8 +23,8 @@ pub(super) fn examine(link: &Link) -> Vec<Finding> {
     let release = uname().release().to_string_lossy().into_owned();
     let mut findings = vec![Finding::good("kernel", release), capabilities(), btf()];
     let name = link.netns.as_deref().unwrap_or_default();
-    match Netns::open(name) {
-        Ok(netns) => sources(link, &netns, &mut findings),
+    match Gate::start(name) {
+        Ok(gate) => sources(link, &gate, &mut findings),
         Err(error) => findings.push(Finding::bad(
             "link.netns",
             error.to_string(),
@@ -78,9 +78,10 @@ fn btf() -> Finding {
     }
 }
 
-fn sources(link: &Link, netns: &Netns, findings: &mut Vec<Finding>) {
-    let ebpf = netns.run(|| EbpfSource::open(link.ring_buffer_bytes()));
-    let netlink = netns.run(|| NetlinkSource::open(link.netlink_rcvbuf_bytes()));
+fn sources(link: &Link, gate: &Gate, findings: &mut Vec<Finding>) {
+    let (ring, receive_buffer) = (link.ring_buffer_bytes(), link.netlink_rcvbuf_bytes());
+    let ebpf = gate.run(move || EbpfSource::open(ring));
+    let netlink = gate.run(move || NetlinkSource::open(receive_buffer));
     let what = "socket filter";
     let insisted = link.source == Source::Ebpf;
     match &ebpf {
@@ -125,10 +126,9 @@ fn sources(link: &Link, netns: &Netns, findings: &mut Vec<Finding>) {
             Err(_) => Err("needs the eBPF link source".to_owned()),
             Ok(source) => source
                 .hook_maps()
-                .and_then(|maps| Ok((maps, netns.inode()?)))
                 .map_err(|error| error.to_string())
-                .and_then(|(maps, inode)| {
-                    attach(mode, &maps, inode).map_err(|error| error.to_string())
+                .and_then(|maps| {
+                    attach(mode, &maps, gate.netns_inode()).map_err(|error| error.to_string())
                 }),
         };
         findings.push(match hooked {

@@ -75,7 +75,19 @@ impl HookKind {
 pub struct Attached {
     /// How.
     pub kind: HookKind,
-    _functions: [FunctionHook; 2],
+    functions: [FunctionHook; 2],
+}
+
+impl Attached {
+    /// Calls of the hooked functions for which the kernel did not run the program. What
+    /// they told comes with linkwatch's message, or with a dump.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn missed(&self) -> io::Result<u64> {
+        let [off, on] = &self.functions;
+        Ok(off.missed()? + on.missed()?)
+    }
 }
 
 /// Why there is no hook. The daemon runs on without it.
@@ -191,12 +203,12 @@ fn by_fentry(
         let btf_id = types.function(function.name)?;
         let kind = ProgramKind::Fentry { btf_id };
         let program = object.load_program(function.fentry, kind)?;
-        Ok(FunctionHook::fentry(program.as_fd(), function.symbol)?)
+        Ok(FunctionHook::fentry(program, function.symbol)?)
     };
     let [off, on] = &FUNCTIONS;
     Ok(Attached {
         kind: HookKind::Fentry,
-        _functions: [hook(off)?, hook(on)?],
+        functions: [hook(off)?, hook(on)?],
     })
 }
 
@@ -204,12 +216,12 @@ fn by_kprobe(maps: &HookMaps, constants: &[(&'static str, u32)]) -> Result<Attac
     let object = load(maps, constants, FUNCTIONS.map(|function| function.kprobe))?;
     let hook = |function: &Function| -> Result<FunctionHook, Refusal> {
         let program = object.load_program(function.kprobe, ProgramKind::Kprobe)?;
-        Ok(FunctionHook::kprobe(program.as_fd(), function.symbol)?)
+        Ok(FunctionHook::kprobe(program, function.symbol)?)
     };
     let [off, on] = &FUNCTIONS;
     Ok(Attached {
         kind: HookKind::Kprobe,
-        _functions: [hook(off)?, hook(on)?],
+        functions: [hook(off)?, hook(on)?],
     })
 }
 

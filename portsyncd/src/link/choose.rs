@@ -2,7 +2,6 @@
 
 use super::ebpf::EbpfSource;
 use super::netlink::NetlinkSource;
-use super::netns::Netns;
 use super::{LinkError, LinkSource};
 use crate::config;
 
@@ -15,17 +14,17 @@ pub struct Choice {
     pub reason: String,
 }
 
-/// Opens the source that the configuration asks for; `auto` takes eBPF where the
-/// host allows it and says why where it does not.
+/// Opens the source that the configuration asks for, in the calling thread's network
+/// namespace; `auto` takes eBPF where the host allows it and says why where it does not.
 ///
 /// # Errors
 /// When the source asked for, or with `auto` the last one left, cannot be opened.
-pub fn choose(link: &config::Link, netns: &Netns) -> Result<Choice, LinkError> {
+pub fn choose(link: &config::Link) -> Result<Choice, LinkError> {
     let ebpf = || {
         EbpfSource::open(link.ring_buffer_bytes()).map(|source| LinkSource::Ebpf(Box::new(source)))
     };
     let netlink = || NetlinkSource::open(link.netlink_rcvbuf_bytes()).map(LinkSource::Netlink);
-    netns.run(|| match link.source {
+    match link.source {
         config::Source::Ebpf => Ok(Choice {
             source: ebpf().map_err(insisted)?,
             reason: "configured".to_owned(),
@@ -44,7 +43,7 @@ pub fn choose(link: &config::Link, netns: &Netns) -> Result<Choice, LinkError> {
                 reason: format!("auto: {refused}"),
             }),
         },
-    })
+    }
 }
 
 /// The configuration insists on what the host refuses: say what would help.

@@ -12,8 +12,8 @@ use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use tokio::sync::mpsc;
 
 use super::LinkError;
+use super::gate::Gate;
 use super::messages::{Message, Messages};
-use super::netns::Netns;
 use super::request::getlink;
 use super::socket::RouteSocket;
 use crate::clock::monotonic_ns;
@@ -43,13 +43,13 @@ pub enum DumpPart {
     Failed(LinkError),
 }
 
-/// Starts a dump in `netns`; its parts come through the channel, the last one is
+/// Starts a dump over a socket from behind `gate`; its parts come through the channel, the last one is
 /// [`DumpPart::End`] or [`DumpPart::Failed`].
 #[must_use]
-pub fn start(netns: Arc<Netns>) -> mpsc::Receiver<DumpPart> {
+pub fn start(gate: Arc<Gate>) -> mpsc::Receiver<DumpPart> {
     let (parts, receiver) = mpsc::channel(PARTS_AHEAD);
     tokio::task::spawn_blocking(move || {
-        let last = match run(&netns, &parts) {
+        let last = match run(&gate, &parts) {
             Ok(interrupted) => DumpPart::End { interrupted },
             Err(error) => DumpPart::Failed(error),
         };
@@ -59,8 +59,8 @@ pub fn start(netns: Arc<Netns>) -> mpsc::Receiver<DumpPart> {
     receiver
 }
 
-fn run(netns: &Netns, parts: &mpsc::Sender<DumpPart>) -> Result<bool, LinkError> {
-    let socket = netns.run(|| {
+fn run(gate: &Gate, parts: &mpsc::Sender<DumpPart>) -> Result<bool, LinkError> {
+    let socket = gate.run(|| {
         let socket = RouteSocket::open(WHAT, SocketFlags::empty())?;
         socket.bind()?;
         Ok(socket)

@@ -8,9 +8,11 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Map, MapData, RingBuf};
 use portsyncd_common::{LinkRecord, counter, malformed, msg};
-use portsyncd_sys::{BpfError, MapPlan, Object, ProgramKind, Watched, attach_socket_filter, watch};
+use portsyncd_sys::{
+    BpfError, Counters, MapPlan, Object, ProgramKind, Watched, attach_socket_filter, watch,
+};
 use rustix::net::SocketFlags;
 use tokio::io::unix::AsyncFd;
 
@@ -28,8 +30,8 @@ const RING_HEADER_BYTES: u64 = 8;
 pub struct EbpfSource {
     ring: RingBuf<MapData>,
     wake: AsyncFd<Watched>,
-    counters: PerCpuArray<MapData, u64>,
-    /// The same map; aya does not lend its descriptor.
+    counters: Counters,
+    /// Their map, for the hook to share.
     counters_fd: OwnedFd,
     /// Records taken since the counters were last read.
     since_check: u64,
@@ -63,13 +65,11 @@ impl EbpfSource {
             .map_err(|error| failed("attaching the socket filter", &error))?;
         let mut take = |name| object.take_map(name).map_err(|error| refusal(&error));
         let (events, counters_fd) = (take(EVENTS)?, take(COUNTERS)?);
-        let map = |fd| MapData::from_fd(fd).map_err(|error| failed("its maps", &error));
-        let events = map(events)?;
-        let counters = map(duplicate(counters_fd.as_fd())?)?;
+        let events = MapData::from_fd(events).map_err(|error| failed("its maps", &error))?;
         let ring = RingBuf::try_from(Map::RingBuf(events))
             .map_err(|error| failed("mapping the ring", &error))?;
-        let counters = PerCpuArray::try_from(Map::PerCpuArray(counters))
-            .map_err(|error| failed("its counters", &error))?;
+        let counters = Counters::map(counters_fd.as_fd(), counter::COUNT)
+            .map_err(|error| failed("mapping its counters", &error))?;
         let wake = watch(ring.as_fd()).map_err(|source| LinkError::Poll {
             what: "eBPF ring",
             source,
@@ -102,10 +102,7 @@ impl EbpfSource {
         Ok(())
     }
 
-    pub(super) fn drain(
-        &mut self,
-        mut take: impl FnMut(&LinkRecord),
-    ) -> Result<Drained, LinkError> {
+    pub(super) fn drain(&mut self, mut take: impl FnMut(&LinkRecord)) -> Drained {
         let mut drained = Drained::default();
         let mut unreadable = 0;
         while drained.records < DRAIN_BOUND {
@@ -130,41 +127,33 @@ impl EbpfSource {
         }
         // A loss means that the ring was full at some moment, and so at least a
         // ring's worth of records is taken after it: no loss goes unseen, and an
-        // isolated event costs no system call.
+        // isolated event costs no look at them.
         self.since_check += drained.records;
         if self.since_check >= self.check_after {
             self.since_check = 0;
-            let lost = self.accounts()?.lost + self.carrier_accounts()?.lost;
+            let lost = self.accounts().lost + self.carrier_accounts().lost;
             if lost > self.lost {
                 drained.lost = Some((LossReason::RingFull, lost - self.lost));
                 self.lost = lost;
             }
         }
-        Ok(drained)
+        drained
     }
 
-    pub(super) fn accounts(&self) -> Result<Accounts, LinkError> {
-        Ok(Accounts {
-            seen: self.count(counter::SEEN)?,
-            submitted: self.count(counter::SUBMITTED)?,
-            lost: self.count(counter::LOST)?,
-        })
+    pub(super) fn accounts(&self) -> Accounts {
+        Accounts {
+            seen: self.counters.read(counter::SEEN),
+            submitted: self.counters.read(counter::SUBMITTED),
+            lost: self.counters.read(counter::LOST),
+        }
     }
 
-    pub(super) fn carrier_accounts(&self) -> Result<Accounts, LinkError> {
-        Ok(Accounts {
-            seen: self.count(counter::CARRIER_SEEN)?,
-            submitted: self.count(counter::CARRIER_SUBMITTED)?,
-            lost: self.count(counter::CARRIER_LOST)?,
-        })
-    }
-
-    fn count(&self, index: u32) -> Result<u64, LinkError> {
-        let values = self
-            .counters
-            .get(&index, 0)
-            .map_err(|error| failed("its counters", &error))?;
-        Ok(values.iter().sum())
+    pub(super) fn carrier_accounts(&self) -> Accounts {
+        Accounts {
+            seen: self.counters.read(counter::CARRIER_SEEN),
+            submitted: self.counters.read(counter::CARRIER_SUBMITTED),
+            lost: self.counters.read(counter::CARRIER_LOST),
+        }
     }
 
     /// The ring and the counters, for a carrier hook to share.

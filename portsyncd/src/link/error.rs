@@ -25,6 +25,12 @@ pub enum LinkError {
         /// The runtime's answer.
         source: io::Error,
     },
+    /// No thread can be started.
+    #[error("a thread for the link sockets: {0}")]
+    Thread(io::Error),
+    /// The thread behind the gate is gone.
+    #[error("the thread that opens link sockets ended")]
+    GateClosed,
     /// The kernel answered a request with an error.
     #[error("the kernel refused {request}: {source}")]
     Refused {
@@ -74,7 +80,7 @@ impl LinkError {
                 matches!(*source, Errno::PERM | Errno::ACCESS)
             }
             Self::Ebpf { forbidden, .. } => *forbidden,
-            Self::Poll { .. } => false,
+            Self::Poll { .. } | Self::Thread(_) | Self::GateClosed => false,
         }
     }
 }

@@ -10,10 +10,11 @@ mod choose;
 pub mod dump;
 pub mod ebpf;
 mod error;
+pub mod gate;
 mod memlock;
 mod messages;
 pub mod netlink;
-pub mod netns;
+mod netns;
 mod object;
 mod request;
 mod set_down;
@@ -44,6 +45,8 @@ pub enum LossReason {
     SocketOverrun,
     /// The message could not be read whole.
     Malformed,
+    /// The kernel did not run the carrier hook.
+    HookMissed,
 }
 
 impl LossReason {
@@ -54,6 +57,7 @@ impl LossReason {
             Self::RingFull => "ring_full",
             Self::SocketOverrun => "socket_overrun",
             Self::Malformed => "malformed",
+            Self::HookMissed => "hook_missed",
         }
     }
 }
@@ -104,30 +108,26 @@ impl LinkSource {
     /// When the kernel refuses to go on; a loss is not an error.
     pub fn drain(&mut self, take: impl FnMut(&LinkRecord)) -> Result<Drained, LinkError> {
         match self {
-            Self::Ebpf(source) => source.drain(take),
+            Self::Ebpf(source) => Ok(source.drain(take)),
             Self::Netlink(source) => source.drain(take),
         }
     }
 
     /// The kernel side's accounts of link messages so far.
-    ///
-    /// # Errors
-    /// When the counters cannot be read.
-    pub fn accounts(&self) -> Result<Accounts, LinkError> {
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
         match self {
             Self::Ebpf(source) => source.accounts(),
-            Self::Netlink(source) => Ok(source.accounts()),
+            Self::Netlink(source) => source.accounts(),
         }
     }
 
     /// The kernel side's accounts of carrier changes so far: all 0 without a hook.
-    ///
-    /// # Errors
-    /// When the counters cannot be read.
-    pub fn carrier_accounts(&self) -> Result<Accounts, LinkError> {
+    #[must_use]
+    pub fn carrier_accounts(&self) -> Accounts {
         match self {
             Self::Ebpf(source) => source.carrier_accounts(),
-            Self::Netlink(_) => Ok(Accounts::default()),
+            Self::Netlink(_) => Accounts::default(),
         }
     }
 

@@ -6,7 +6,7 @@ pub(super) static OBJECT: &[u8] =
 
 /// The ring that carries every record.
 pub(super) const EVENTS: &str = "EVENTS";
-/// What became of the events, per CPU.
+/// What became of the events.
 pub(super) const COUNTERS: &str = "COUNTERS";
 /// The layout of the kernel's structures, for the carrier programs.
 pub(super) const CONSTANTS: &str = ".rodata";

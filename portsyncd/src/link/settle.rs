@@ -16,8 +16,8 @@ use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use tokio::sync::mpsc;
 
 use super::LinkError;
+use super::gate::Gate;
 use super::messages::{Message, Messages};
-use super::netns::Netns;
 use super::request::getlink;
 use super::socket::RouteSocket;
 
@@ -41,32 +41,35 @@ pub enum Settled {
 #[derive(Debug)]
 pub struct Settler {
     requests: mpsc::Sender<u32>,
-    answers: mpsc::Receiver<Settled>,
+    answers: mpsc::Receiver<Result<Settled, LinkError>>,
 }
 
 impl Settler {
-    /// Starts the thread with a socket of `netns`; it ends with the settler.
-    ///
-    /// # Errors
-    /// When the socket cannot be opened.
-    pub fn start(netns: &Arc<Netns>, ahead: usize) -> Result<Self, LinkError> {
-        let socket = netns.run(|| {
-            let socket = RouteSocket::open(WHAT, SocketFlags::empty())?;
-            socket.bind()?;
-            Ok(socket)
-        })?;
+    /// Starts the thread with a socket from behind `gate`; it ends with the settler, or
+    /// with an answer that says why there is no socket.
+    #[must_use]
+    pub fn start(gate: Arc<Gate>, ahead: usize) -> Self {
         let (requests, mut wanted) = mpsc::channel(ahead);
         let (told, answers) = mpsc::channel(ahead);
         tokio::task::spawn_blocking(move || {
+            let socket = match gate.run(open) {
+                Ok(socket) => socket,
+                Err(error) => {
+                    // The road may have stopped meanwhile.
+                    let _ = told.blocking_send(Err(error));
+                    return;
+                }
+            };
+            drop(gate);
             let mut buffer = vec![0; ANSWER_BYTES];
             while let Some(ifindex) = wanted.blocking_recv() {
                 let settled = settle(&socket, ifindex, &mut buffer).unwrap_or(Settled::Refused);
-                if told.blocking_send(settled).is_err() {
+                if told.blocking_send(Ok(settled)).is_err() {
                     return;
                 }
             }
         });
-        Ok(Self { requests, answers })
+        Self { requests, answers }
     }
 
     /// Whether another request can be taken now.
@@ -82,12 +85,21 @@ impl Settler {
     }
 
     /// The next answer; waits for ever once the thread is gone. Cancel-safe.
-    pub async fn answer(&mut self) -> Settled {
+    ///
+    /// # Errors
+    /// Once, when the thread got no socket.
+    pub async fn answer(&mut self) -> Result<Settled, LinkError> {
         match self.answers.recv().await {
-            Some(settled) => settled,
+            Some(answer) => answer,
             None => std::future::pending().await,
         }
     }
+}
+
+fn open() -> Result<RouteSocket, LinkError> {
+    let socket = RouteSocket::open(WHAT, SocketFlags::empty())?;
+    socket.bind()?;
+    Ok(socket)
 }
 
 fn settle(socket: &RouteSocket, ifindex: u32, buffer: &mut [u8]) -> Result<Settled, LinkError> {

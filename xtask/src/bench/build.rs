@@ -26,12 +26,7 @@ pub(super) fn build_and_measure(args: &Args) -> Result<()> {
         .context("the target directory's path is not UTF-8")?;
     let mut command = as_root(measuring, "measuring in network namespaces")?;
     command.args(["bench", "--measure", "--daemon"]).arg(daemon);
-    if args.quick {
-        command.arg("--quick");
-    }
-    if args.json {
-        command.arg("--json");
-    }
+    command.args(arguments(args));
     // The measuring process takes Ctrl-C and ends in order; this one waits for it.
     super::interrupt::blocked([nix::sys::signal::Signal::SIGINT])?;
     let status = command
@@ -43,8 +38,23 @@ pub(super) fn build_and_measure(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// What the measuring process is told of the figures that are wanted.
+pub(super) fn arguments(args: &Args) -> Vec<String> {
+    let switches = [("--quick", args.quick), ("--json", args.json)];
+    let switches = switches.iter().filter(|(_, on)| *on);
+    let mut arguments: Vec<String> = switches.map(|(name, _)| (*name).to_owned()).collect();
+    for figures in args
+        .only
+        .iter()
+        .filter_map(clap::ValueEnum::to_possible_value)
+    {
+        arguments.extend(["--only".to_owned(), figures.get_name().to_owned()]);
+    }
+    arguments
+}
+
 /// Builds one package; cargo says where its executable is.
-fn release(package: &str) -> Result<PathBuf> {
+pub(super) fn release(package: &str) -> Result<PathBuf> {
     eprintln!("bench: building {package}, release");
     let output: std::process::Output = build(package)?
         .stderr(Stdio::inherit())

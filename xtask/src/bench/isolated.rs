@@ -7,7 +7,7 @@
 //! write, Redis, and the delivery to the observer: nothing is subtracted.
 //! Baselines are taken in turn with the changes, from the same rest.
 
-mod observer;
+pub(super) mod observer;
 
 use std::thread;
 use std::time::Duration;

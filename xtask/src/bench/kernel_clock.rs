@@ -44,19 +44,25 @@ impl KernelClock {
         })
     }
 
-    /// The times of the link's messages since this was last asked, in
-    /// nanoseconds of `CLOCK_MONOTONIC`.
-    pub(super) fn messages_of(&mut self, ifindex: u32) -> Vec<u64> {
-        let mut times = Vec::new();
+    /// The link messages since this was last asked; their times are nanoseconds
+    /// of `CLOCK_MONOTONIC`.
+    pub(super) fn records(&mut self) -> Vec<LinkRecord> {
+        let mut records = Vec::new();
         while let Some(item) = self.ring.next() {
             if let Some(bytes) = item.first_chunk() {
-                let record = LinkRecord::from_bytes(bytes);
-                if record.ifindex == ifindex {
-                    times.push(record.timestamp_ns);
-                }
+                records.push(LinkRecord::from_bytes(bytes));
             }
         }
-        times
+        records
+    }
+
+    /// The times of the link's messages since the clock was last asked.
+    pub(super) fn messages_of(&mut self, ifindex: u32) -> Vec<u64> {
+        let records = self.records().into_iter();
+        records
+            .filter(|record| record.ifindex == ifindex)
+            .map(|record| record.timestamp_ns)
+            .collect()
     }
 }
 

@@ -2,7 +2,7 @@
 //! only read, a change that is one system call.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use portsyncd_common::{LinkRecord, parse_link_message};
@@ -23,6 +23,8 @@ const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 /// A flag that means nothing to a tap and to the daemon (`linux/if.h`): changing
 /// it is a link message and nothing else.
 const IFF_DEBUG: u32 = 4;
+/// `lo` is the first netdev of every namespace.
+const LOOPBACK: u32 = 1;
 /// What the kernel fills at most (`netlink_dump`).
 const BUFFER_BYTES: usize = 32 << 10;
 
@@ -138,6 +140,44 @@ impl Route {
                 }
             }
         }
+    }
+
+    /// Reads a whole dump without statistics; how long the kernel took for each part.
+    pub(super) fn dump_parts(&mut self) -> Result<Vec<Duration>> {
+        let mut parts = Vec::new();
+        let mut begun = Instant::now();
+        self.request_dump(false)?;
+        loop {
+            let Received::Bytes(length) = self.receive()? else {
+                anyhow::bail!("a dump broke off");
+            };
+            parts.push(begun.elapsed());
+            if self.messages(length).any(|message| message.is_done()) {
+                return Ok(parts);
+            }
+            begun = Instant::now();
+        }
+    }
+
+    /// Has the kernel take RTNL and do nothing: a change of a netdev's that changes
+    /// none of its flags. How long that took.
+    pub(super) fn take_rtnl(&self) -> Result<Duration> {
+        let begun = Instant::now();
+        self.send(&request(RTM_NEWLINK, NLM_F_REQUEST, [LOOPBACK, 0, 0]))?;
+        Ok(begun.elapsed())
+    }
+
+    /// Asks for one netdev, as the daemon does to have it settled, and throws the
+    /// answer away; how long the kernel took to carry it out.
+    pub(super) fn ask_for(&mut self, ifindex: u32) -> Result<Duration> {
+        let begun = Instant::now();
+        self.send(&request(RTM_GETLINK, NLM_F_REQUEST, [ifindex, 0, 0]))?;
+        let took = begun.elapsed();
+        ensure!(
+            matches!(self.receive()?, Received::Bytes(_)),
+            "no answer to RTM_GETLINK"
+        );
+        Ok(took)
     }
 
     /// Sets or clears [`IFF_DEBUG`]; the kernel answers only errors.

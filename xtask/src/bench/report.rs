@@ -27,6 +27,15 @@ pub(super) enum Cell {
 }
 
 impl Cell {
+    /// A time, in seconds; nothing where there is none (NaN).
+    pub(super) fn seconds(value: f64) -> Self {
+        if value.is_nan() {
+            Self::None
+        } else {
+            Self::Seconds(value)
+        }
+    }
+
     fn text(self) -> String {
         match self {
             Self::Seconds(value) if value < 1e-6 => format!("{:.0} ns", value * 1e9),

@@ -73,15 +73,23 @@ impl Redis {
         self.stream.write_all(request).context("write to Redis")
     }
 
+    /// The next answer that has been read already.
+    fn buffered(&mut self) -> Result<Option<Reply>> {
+        let Some((reply, length)) = parse(&self.input[self.used..])? else {
+            return Ok(None);
+        };
+        self.used += length;
+        if self.used == self.input.len() {
+            self.input.clear();
+            self.used = 0;
+        }
+        Ok(Some(reply))
+    }
+
     /// Waits for one answer.
     pub(super) fn reply(&mut self) -> Result<Reply> {
         loop {
-            if let Some((reply, length)) = parse(&self.input[self.used..])? {
-                self.used += length;
-                if self.used == self.input.len() {
-                    self.input.clear();
-                    self.used = 0;
-                }
+            if let Some(reply) = self.buffered()? {
                 return Ok(reply);
             }
             let length = self
@@ -131,6 +139,18 @@ impl Subscriber {
             Reply::List(parts) if parts.len() == 3 => Ok((parts[1].text(), parts[2].text())),
             other => bail!("Redis published {other:?}"),
         }
+    }
+
+    /// Waits for a message; its channel, and those of all that came with it.
+    pub(super) fn batch(&mut self) -> Result<Vec<String>> {
+        let mut channels = vec![self.next()?.0];
+        while let Some(reply) = self.0.buffered()? {
+            match reply {
+                Reply::List(parts) if parts.len() == 3 => channels.push(parts[1].text()),
+                other => bail!("Redis published {other:?}"),
+            }
+        }
+        Ok(channels)
     }
 
     /// Throws away what has come.

@@ -196,11 +196,13 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    fn rate(&self) -> f64 {
+    /// Messages per second.
+    pub(super) fn rate(&self) -> f64 {
         as_f64(self.messages) / self.took.as_secs_f64()
     }
 
-    fn cpu_per_message(&self) -> f64 {
+    /// The sender's processor time, in seconds.
+    pub(super) fn cpu_per_message(&self) -> f64 {
         self.cpu.as_secs_f64() / as_f64(self.messages)
     }
 }

@@ -15,12 +15,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, mount};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, wait};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, kill_process_group, setrlimit, wait,
+};
 use rustix::system::{RebootCommand, init_module, reboot};
 use serde_json::Value;
 
 /// Where the jobs are written down in the guest.
 pub(super) const JOBS: &str = "/jobs.json";
+
+/// As many as systemd allows a service.
+const OPEN_FILES: u64 = 524_288;
 
 /// How the lines begin that are for the host to understand.
 pub(super) struct Mark;
@@ -44,7 +49,7 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    pub(super) fn to_json(&self) -> Value {
+    fn to_json(&self) -> Value {
         serde_json::json!({
             "name": self.name,
             "program": self.program,
@@ -103,12 +108,38 @@ fn live() -> Result<()> {
         mount(kind, place, kind, MountFlags::empty(), None)
             .with_context(|| format!("mount {kind} on {place}"))?;
     }
-    let jobs = fs::read(JOBS).context(JOBS)?;
-    let jobs: Value = serde_json::from_slice(&jobs)?;
+    let jobs = read(Path::new(JOBS))?;
     for module in jobs["modules"].as_array().into_iter().flatten() {
         let file = module.as_str().context("a module's path")?;
         load(Path::new(file)).with_context(|| format!("module {file}"))?;
     }
+    // Each tap is a descriptor of its test's, and tests run side by side.
+    let files = Rlimit {
+        current: Some(OPEN_FILES),
+        maximum: Some(OPEN_FILES),
+    };
+    setrlimit(Resource::Nofile, files).context("RLIMIT_NOFILE")?;
+    run_all(&jobs)
+}
+
+/// The jobs of a guest that has an init of its own: run by one of its services, whose
+/// standard output is the serial port.
+pub(crate) fn serve(jobs: &Path) -> Result<()> {
+    run_all(&read(jobs)?)
+}
+
+/// What [`serve`] and a guest's init read.
+pub(crate) fn jobs_file(modules: &[String], jobs: &[Job]) -> String {
+    let jobs: Vec<_> = jobs.iter().map(Job::to_json).collect();
+    serde_json::json!({ "modules": modules, "jobs": jobs }).to_string()
+}
+
+fn read(file: &Path) -> Result<Value> {
+    let jobs = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(serde_json::from_slice(&jobs)?)
+}
+
+fn run_all(jobs: &Value) -> Result<()> {
     let version = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     println!("{}{}", Mark::READY, version.trim());
     for job in jobs["jobs"].as_array().into_iter().flatten() {

@@ -1,15 +1,12 @@
 //! Debian's kernels: downloaded by apt, unpacked and kept under `target/vm`.
-//!
-//! apt works on lists, sources and a cache of its own there, so that neither root
-//! nor the machine's own apt is touched. The mirror is the machine's own.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::apt::Apt;
 use crate::command::{find_program, read, run, target_dir};
 
 /// A kernel that SONiC has, in the release of Debian that has it.
@@ -63,6 +60,14 @@ pub(crate) struct Kernel {
 }
 
 impl Release {
+    /// The releases of those names; all if there are none, or for "all".
+    pub(crate) fn chosen(names: &[String]) -> Result<Vec<&'static Self>> {
+        if names.is_empty() || names.iter().any(|name| name == "all") {
+            return Ok(RELEASES.iter().collect());
+        }
+        names.iter().map(|name| Self::named(name)).collect()
+    }
+
     /// The release of that name.
     pub(crate) fn named(name: &str) -> Result<&'static Self> {
         let release = RELEASES.iter().find(|release| release.name == name);
@@ -85,8 +90,13 @@ impl Release {
                 self.name
             );
         }
-        let apt = Apt::new(&target_dir(root).join("vm/apt"), self)?;
-        let package = apt.newest(self.head, self.tail)?;
+        let apt = Apt::new(
+            &target_dir(root).join("vm/apt"),
+            self.suite,
+            self.updated,
+            "amd64",
+        )?;
+        let package = newest(&apt, self.head, self.tail)?;
         let scratch = tempfile::tempdir_in(target_dir(root).join("vm"))
             .context("cannot make a directory to download into")?;
         run(apt
@@ -135,89 +145,16 @@ fn the_one(directory: &Path, right: impl Fn(&str) -> bool) -> Result<PathBuf> {
     found.with_context(|| format!("{} has no such file", directory.display()))
 }
 
-/// apt, with everything that it keeps in a directory of ours.
-struct Apt {
-    directory: PathBuf,
-}
-
-impl Apt {
-    /// Fetches the lists of a release, from the mirrors that the machine uses.
-    fn new(directory: &Path, release: &Release) -> Result<Self> {
-        let apt = Self {
-            directory: directory.join(release.suite),
-        };
-        fs::create_dir_all(apt.directory.join("lists/partial"))?;
-        fs::create_dir_all(apt.directory.join("cache/archives/partial"))?;
-        let keyring = Path::new("/usr/share/keyrings/debian-archive-keyring.gpg");
-        let signed = if keyring.exists() {
-            format!("[signed-by={}] ", keyring.display())
-        } else {
-            String::new()
-        };
-        let mut sources = String::new();
-        for mirror in mirrors()? {
-            // Where Debian keeps its security updates is a mirror of its own.
-            let security = mirror.trim_end_matches('/').ends_with("-security");
-            let suite = match (security, release.updated) {
-                (false, _) => release.suite.to_owned(),
-                (true, true) => format!("{}-security", release.suite),
-                (true, false) => continue,
-            };
-            writeln!(sources, "deb {signed}{mirror} {suite} main")?;
-        }
-        ensure!(
-            !sources.is_empty(),
-            "apt has no mirror of Debian's: the kernels come from Debian"
-        );
-        fs::write(apt.directory.join("sources.list"), sources)?;
-        run(apt.command("apt-get").args(["--quiet=2", "update"]))?;
-        Ok(apt)
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        for (key, value) in [
-            ("Dir::Etc::sourcelist", self.directory.join("sources.list")),
-            ("Dir::Etc::sourceparts", PathBuf::from("/dev/null")),
-            ("Dir::State::lists", self.directory.join("lists")),
-            ("Dir::Cache", self.directory.join("cache")),
-            ("APT::Sandbox::User", PathBuf::from("root")),
-            ("APT::Architecture", PathBuf::from("amd64")),
-        ] {
-            command.arg("-o").arg(format!("{key}={}", value.display()));
-        }
-        command
-    }
-
-    /// The package of the highest number between `head` and `tail`.
-    fn newest(&self, head: &str, tail: &str) -> Result<String> {
-        let names = read(self.command("apt-cache").args(["pkgnames", head]))?;
-        let newest = names
-            .lines()
-            .filter_map(|name| {
-                let number = name.strip_prefix(head)?.strip_suffix(tail)?;
-                Some((number.parse::<u32>().ok()?, name))
-            })
-            .max();
-        let (_, name) = newest.with_context(|| format!("no package {head}N{tail} in the lists"))?;
-        Ok(name.to_owned())
-    }
-}
-
-/// The mirrors of Debian's main component that the machine's own apt uses.
-fn mirrors() -> Result<Vec<String>> {
-    let targets = read(Command::new("apt-get").args([
-        "indextargets",
-        "--format",
-        "$(ORIGIN) $(COMPONENT) $(REPO_URI)",
-        "Created-By: Packages",
-    ]))?;
-    let mut mirrors: Vec<String> = targets
+/// The package of the highest number between `head` and `tail`.
+fn newest(apt: &Apt, head: &str, tail: &str) -> Result<String> {
+    let names = read(apt.command("apt-cache").args(["pkgnames", head]))?;
+    let newest = names
         .lines()
-        .filter_map(|line| line.strip_prefix("Debian main "))
-        .map(str::to_owned)
-        .collect();
-    mirrors.sort();
-    mirrors.dedup();
-    Ok(mirrors)
+        .filter_map(|name| {
+            let number = name.strip_prefix(head)?.strip_suffix(tail)?;
+            Some((number.parse::<u32>().ok()?, name))
+        })
+        .max();
+    let (_, name) = newest.with_context(|| format!("no package {head}N{tail} in the lists"))?;
+    Ok(name.to_owned())
 }

@@ -1,5 +1,6 @@
 //! What the guests run: the test executables, and the programs that they need.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::tree::Tree;
 use crate::command::{cargo, find_program, read, run, target_dir};
 
 /// Programs of the host that the tests call.
-const PROGRAMS: [&str; 2] = ["redis-server", "setpriv"];
+const PROGRAMS: [&str; 6] = ["redis-server", "setpriv", "date", "sh", "unshare", "mount"];
 /// An emulated processor takes its time.
 const TIMEOUT: Duration = Duration::from_secs(900);
 /// Where everything that is run is in the guest.
@@ -55,13 +56,7 @@ impl Suite {
 
     /// A file system with all of it.
     pub(super) fn tree(&self) -> Result<Tree> {
-        let mut tree = Tree::new()?;
-        tree.program(&bin("portsyncd"), &self.daemon)?;
-        for name in PROGRAMS {
-            let program = find_program(name)
-                .with_context(|| format!("{name} is missing: run `cargo xtask setup`"))?;
-            tree.program(&bin(name), &program)?;
-        }
+        let mut tree = programs(&self.daemon)?;
         for (name, program) in &self.tests {
             tree.program(&bin(name), program)?;
         }
@@ -70,14 +65,6 @@ impl Suite {
 
     /// A job for each test executable.
     pub(super) fn jobs(&self, filter: Option<&str>, verbose: bool) -> Vec<Job> {
-        let environment = [
-            ("PATH", BIN.to_owned()),
-            ("HOME", "/root".to_owned()),
-            ("PORTSYNCD_BIN", format!("{BIN}/portsyncd")),
-            // Both ways attach on all three kernels: one that does not is a failure.
-            ("PORTSYNCD_CARRIER_HOOKS", "fentry kprobe".to_owned()),
-        ];
-        let environment = environment.map(|(name, value)| (name.to_owned(), value));
         let mut arguments: Vec<String> = filter.map(str::to_owned).into_iter().collect();
         arguments.push("--test-threads=2".to_owned());
         if verbose {
@@ -87,11 +74,37 @@ impl Suite {
             name: name.clone(),
             program: bin(name),
             arguments: arguments.clone(),
-            environment: environment.iter().cloned().collect(),
+            environment: environment(),
             timeout: TIMEOUT,
         });
         jobs.collect()
     }
+}
+
+/// A file system with the daemon and the programs that tests and measurements call.
+pub(crate) fn programs(daemon: &Path) -> Result<Tree> {
+    let mut tree = Tree::new()?;
+    tree.program(&bin("portsyncd"), daemon)?;
+    for name in PROGRAMS {
+        let program = find_program(name)
+            .with_context(|| format!("{name} is missing: run `cargo xtask setup`"))?;
+        tree.program(&bin(name), &program)?;
+    }
+    Ok(tree)
+}
+
+/// What every job finds in its environment.
+pub(crate) fn environment() -> BTreeMap<String, String> {
+    let environment = [
+        ("PATH", BIN.to_owned()),
+        ("HOME", "/root".to_owned()),
+        ("PORTSYNCD_BIN", format!("{BIN}/portsyncd")),
+        // Both ways attach on all three kernels: one that does not is a failure.
+        ("PORTSYNCD_CARRIER_HOOKS", "fentry kprobe".to_owned()),
+    ];
+    environment
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
 }
 
 fn bin(name: &str) -> PathBuf {

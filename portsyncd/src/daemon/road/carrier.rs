@@ -1,11 +1,14 @@
 //! Lost carriers that linkwatch holds back: found early, settled early.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::Road;
 use crate::config::AutoOff;
 use crate::daemon::settling::Settling;
+use crate::link::LinkError;
 use crate::link::settle::{Settled, Settler};
 
 /// Requests that may wait for the settling thread.
@@ -16,7 +19,7 @@ pub(super) struct CarrierCare {
     /// `None` until the first port needs it, or for good when it cannot be had.
     settler: Option<Settler>,
     settling: Settling,
-    /// `link.linkwatch_sync`, and the settler could be started.
+    /// `link.linkwatch_sync`, and the settler has its socket.
     may_settle: bool,
     /// `link.carrier_sampling`.
     may_sample: bool,
@@ -39,13 +42,13 @@ impl CarrierCare {
 
     /// When there is next something to do; an answer comes first while the
     /// settling thread has all it can take.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self, written: bool) -> Option<Instant> {
         let room = self.settler.as_ref().is_none_or(Settler::has_room);
-        self.settling.deadline().filter(|_| room)
+        self.settling.deadline(written).filter(|_| room)
     }
 
     /// The settling thread's next answer; waits for ever while there is none.
-    pub(super) async fn answer(&mut self) -> Settled {
+    pub(super) async fn answer(&mut self) -> Result<Settled, LinkError> {
         match &mut self.settler {
             Some(settler) => settler.answer().await,
             None => std::future::pending().await,
@@ -73,37 +76,40 @@ impl Road {
         }
     }
 
+    /// No row waits for STATE_DB or is on its way to it.
+    pub(super) fn is_written(&self) -> bool {
+        self.parts.table.waiting() == 0 && self.parts.writer.in_flight() == 0
+    }
+
     fn ask_kernel(&mut self, now: Instant) {
-        while self.care.settling.deadline().is_some_and(|at| at <= now) {
-            if self.care.settler.is_none() && !self.start_settler() {
+        let written = self.is_written();
+        let due = |care: &CarrierCare| care.settling.deadline(written).is_some_and(|at| at <= now);
+        while due(&self.care) {
+            let gate = &self.parts.gate;
+            let settler = self
+                .care
+                .settler
+                .get_or_insert_with(|| Settler::start(Arc::clone(gate), REQUESTS_AHEAD));
+            if !settler.has_room() {
                 return;
             }
-            let Some(settler) = self.care.settler.as_ref().filter(|s| s.has_room()) else {
-                return;
-            };
-            let Some(ifindex) = self.care.settling.next(now) else {
+            let Some(ifindex) = self.care.settling.next(written, now) else {
                 return;
             };
             settler.ask(ifindex);
         }
     }
 
-    fn start_settler(&mut self) -> bool {
-        match Settler::start(&self.parts.netns, REQUESTS_AHEAD) {
-            Ok(settler) => {
-                self.care.settler = Some(settler);
-                true
-            }
+    /// The kernel answered a request to settle a port, or cannot be asked.
+    pub(super) fn settled(&mut self, answer: Result<Settled, LinkError>) {
+        let answer = match answer {
+            Ok(answer) => answer,
             Err(error) => {
                 error!(%error, "the kernel cannot be asked to settle lost carriers");
                 self.care.may_settle = false;
-                false
+                return;
             }
-        }
-    }
-
-    /// The kernel answered a request to settle a port.
-    pub(super) fn settled(&mut self, answer: Settled) {
+        };
         self.tally.settled(answer);
         if self.care.settling.answered(answer, Instant::now()) {
             info!(

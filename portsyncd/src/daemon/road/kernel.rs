@@ -44,7 +44,8 @@ impl Road {
     fn reopen(&mut self, error: &LinkError) -> Result<(), LinkError> {
         warn!(%error, "link source broke, opening a new one");
         let parts = &mut self.parts;
-        let choice = link::choose(&parts.reloader.config().link, &parts.netns)?;
+        let link = parts.reloader.config().link.clone();
+        let choice = parts.gate.run(move || link::choose(&link))?;
         parts.teller.tell(Told::Source {
             source: choice.source.as_str(),
             reason: choice.reason,
@@ -113,6 +114,10 @@ impl Road {
             return;
         }
         self.parts.table.dump_end(DumpEnd::Complete);
+        let missed = self.hook.take_missed();
+        if missed > 0 {
+            self.lost(LossReason::HookMissed, missed);
+        }
         self.parts
             .teller
             .tell(Told::Resynced(self.resync.reason().as_str()));

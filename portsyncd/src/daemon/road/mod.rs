@@ -34,8 +34,9 @@ use super::vigil::Vigil;
 use super::watchdog::Watchdog;
 use crate::clock::monotonic_ns;
 use crate::db::{DbEvent, DbRequest, StateWriter};
+use crate::link::carrier::{Attached, HookRefused};
 use crate::link::dump::{self, DumpPart};
-use crate::link::netns::Netns;
+use crate::link::gate::Gate;
 use crate::link::{self, LinkError, LinkSource};
 use crate::logging::budget::{Budget, per_second};
 use crate::observe::{Teller, Told};
@@ -50,7 +51,7 @@ const FAR: Duration = Duration::from_hours(1);
 /// What the road is made of.
 pub(super) struct RoadParts {
     pub(super) source: LinkSource,
-    pub(super) netns: Arc<Netns>,
+    pub(super) gate: Arc<Gate>,
     pub(super) table: PortTable,
     pub(super) writer: StateWriter,
     pub(super) db_events: mpsc::Receiver<DbEvent>,
@@ -79,6 +80,7 @@ pub(super) struct Road {
     more: bool,
     /// A dump has ended complete.
     eoiu: bool,
+    privileges: Privileges,
     /// When the first dump is not waited for any longer.
     eoiu_until: Option<Instant>,
     vigil: Vigil,
@@ -102,6 +104,13 @@ struct Said {
     away: bool,
     /// STATE_DB: what the table knew when it first answered.
     connected: bool,
+}
+
+/// The privileges of the thread behind the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Privileges {
+    Needed,
+    GivenUp,
 }
 
 /// The search for stale rows of STATE_DB.
@@ -143,6 +152,7 @@ impl Road {
             watching: false,
             more: false,
             eoiu: false,
+            privileges: Privileges::Needed,
             eoiu_until: None,
             vigil: Vigil::new(now),
             life: 0,
@@ -177,11 +187,7 @@ impl Road {
                     self.pace.looked(Instant::now());
                 }
                 event = parts.writer.next() => self.written(event),
-                attached = self.hook.attached() => {
-                    self.care.hooked(attached.is_ok());
-                    self.hook.settle(attached);
-                    self.parts.teller.tell(self.hook.told());
-                }
+                attached = self.hook.attached() => self.hooked(attached),
                 part = next_part(&mut self.dump) => self.dumped(part)?,
                 event = parts.db_events.recv() => match event {
                     Some(event) => self.database(event),
@@ -215,11 +221,12 @@ impl Road {
                 let _ = self.parts.db_requests.try_send(DbRequest::Reread);
             }
             debug!(reason = reason.as_str(), "dump started");
+            self.dump = Some(dump::start(Arc::clone(&self.parts.gate)));
             self.tally.dump_started(reason);
-            self.dump = Some(dump::start(Arc::clone(&self.parts.netns)));
         }
         self.keep_vigil(now);
         self.tell_ready(now);
+        self.close_gate();
         self.parts.teller.catch_up(&self.parts.table, now);
         self.watchdog.alive(now);
     }
@@ -328,17 +335,29 @@ impl Road {
         }
         let old = table.take_set_down();
         if !old.is_empty() {
-            self.set_down(&old);
+            self.set_down(old);
         }
     }
 
-    fn set_down(&self, old: &[u32]) {
-        match self.parts.netns.run(|| link::set_down(old)) {
+    fn set_down(&self, old: Vec<u32>) {
+        drop(self.parts.gate.ask(move || match link::set_down(&old) {
             Ok(refused) => info!(
                 netdevs = old.len(),
                 refused, "netdevs of before this cold start set down and ignored"
             ),
             Err(error) => error!(%error, "netdevs of before this cold start stay up"),
+        }));
+    }
+
+    /// Privileges are for the hook, and for setting down what the first dump finds with
+    /// `existing_netdevs = "replace"`.
+    fn close_gate(&mut self) {
+        let link = &self.tally.meters.link;
+        let dumped = link.dumps_complete.get() + link.dumps_partial.get() > 0;
+        let set_down = self.parts.watch_at_once || dumped;
+        if self.privileges == Privileges::Needed && set_down && self.hook.is_settled() {
+            self.privileges = Privileges::GivenUp;
+            self.parts.gate.close();
         }
     }
 
@@ -358,6 +377,17 @@ impl Road {
         })
     }
 
+    /// A carrier that was lost before the hook was there, and that linkwatch still
+    /// holds back, shows in a dump.
+    fn hooked(&mut self, attached: Result<Attached, HookRefused>) {
+        self.care.hooked(attached.is_ok());
+        if attached.is_ok() {
+            self.resync.request(Reason::Hook, Instant::now());
+        }
+        self.hook.settle(attached);
+        self.parts.teller.tell(self.hook.told());
+    }
+
     /// Sets the one timer to whatever is due first.
     fn arm(&self, timer: &mut Pin<&mut Sleep>) {
         let now = Instant::now();
@@ -370,7 +400,7 @@ impl Road {
             look,
             ready,
             self.watchdog.deadline(),
-            self.care.deadline(),
+            self.care.deadline(self.is_written()),
             self.parts.teller.deadline(),
             self.eoiu_until,
             Some(self.vigil.deadline()),

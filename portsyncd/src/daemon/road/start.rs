@@ -88,8 +88,8 @@ impl Road {
 
     /// From here on a thread that reads megabytes delays nobody's first row.
     pub(super) fn hook_carrier(&mut self) {
-        let RoadParts { source, netns, .. } = &self.parts;
-        self.hook.start(source, netns);
+        let RoadParts { source, gate, .. } = &self.parts;
+        self.hook.start(source, gate);
         self.parts.teller.tell(self.hook.told());
     }
 }

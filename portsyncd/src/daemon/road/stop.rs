@@ -38,12 +38,10 @@ impl Road {
             let waiting = self.parts.table.waiting();
             warn!(waiting, "stopped before STATE_DB took every change");
         }
-        if let Ok(accounts) = self.parts.source.accounts() {
-            debug!(?accounts, "link messages: seen = submitted + lost");
-        }
-        if let Ok(accounts) = self.parts.source.carrier_accounts() {
-            debug!(?accounts, "carrier changes: seen = submitted + lost");
-        }
+        let accounts = self.parts.source.accounts();
+        debug!(?accounts, "link messages: seen = submitted + lost");
+        let accounts = self.parts.source.carrier_accounts();
+        debug!(?accounts, "carrier changes: seen = submitted + lost");
         self.tally.log();
         Ok(())
     }

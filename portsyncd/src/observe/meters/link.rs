@@ -5,7 +5,7 @@ use prometheus::{IntCounter, IntCounterVec, Registry, Result};
 use super::family::{counter, counters};
 
 /// Reasons of full dumps, as `portsyncd_resyncs_total` has them.
-const RESYNC_REASONS: [&str; 5] = ["start", "loss", "reconnect", "interval", "partial"];
+const RESYNC_REASONS: [&str; 6] = ["start", "loss", "hook", "reconnect", "interval", "partial"];
 
 /// Link events, dumps, requests to settle.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct LinkMeters {
     pub(crate) carrier_changes: IntCounter,
     pub(crate) dump_entries: IntCounter,
     pub(crate) ring_lost: IntCounter,
+    /// Carrier changes that the kernel did not run the hook for.
+    pub(crate) hook_missed: IntCounter,
     pub(crate) overruns: IntCounter,
     pub(crate) malformed: IntCounter,
     /// Malformed messages and dump entries.
@@ -58,6 +60,7 @@ impl LinkMeters {
             carrier_changes: events.with_label_values(&["carrier"]),
             dump_entries: events.with_label_values(&["dump"]),
             ring_lost: lost.with_label_values(&["ring_full"]),
+            hook_missed: lost.with_label_values(&["hook_missed"]),
             overruns: lost.with_label_values(&["socket_overrun"]),
             malformed: lost.with_label_values(&["malformed"]),
             decode_errors: counter(
@@ -95,6 +98,6 @@ impl LinkMeters {
 
     /// Messages lost, for whatever reason.
     pub(in crate::observe) fn lost(&self) -> u64 {
-        self.ring_lost.get() + self.overruns.get() + self.malformed.get()
+        self.ring_lost.get() + self.overruns.get() + self.malformed.get() + self.hook_missed.get()
     }
 }

@@ -16,7 +16,7 @@ use crate::bench::world::{MTU, REST, World, hset};
 const BACK_TO_BACK: usize = 2000;
 
 /// The observer and what it needs for the baselines.
-pub(super) struct Observer<'a> {
+pub(in crate::bench) struct Observer<'a> {
     tap: &'a Tap,
     ifindex: u32,
     kernel: KernelClock,
@@ -30,26 +30,26 @@ pub(super) struct Observer<'a> {
 
 /// One change, until its event came.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Change {
+pub(in crate::bench) struct Change {
     /// From just before the system call.
-    pub(super) from_call: Duration,
+    pub(in crate::bench) from_call: Duration,
     /// From the kernel's message.
-    pub(super) from_kernel: Duration,
+    pub(in crate::bench) from_kernel: Duration,
 }
 
 /// What was measured in turn.
-pub(super) struct Series {
+pub(in crate::bench) struct Series {
     /// Raw HSET and its answer.
-    pub(super) round_trip: Samples,
+    pub(in crate::bench) round_trip: Samples,
     /// Raw HSET until the observer has its event.
-    pub(super) observed: Samples,
+    pub(in crate::bench) observed: Samples,
     /// Changes of the port.
-    pub(super) changes: Vec<Change>,
+    pub(in crate::bench) changes: Vec<Change>,
 }
 
 impl<'a> Observer<'a> {
     /// Watches the port in the middle.
-    pub(super) fn new(world: &'a World) -> Result<Self> {
+    pub(in crate::bench) fn new(world: &'a World) -> Result<Self> {
         let tap = &world.taps[world.taps.len() / 2];
         let socket = world.bed.redis().socket();
         let channel = |key: &str| format!("__keyspace@{STATE_DB}__:{key}");
@@ -70,13 +70,18 @@ impl<'a> Observer<'a> {
     }
 
     /// The port's name.
-    pub(super) fn port_name(&self) -> &str {
+    pub(in crate::bench) fn port_name(&self) -> &str {
         self.tap.name()
     }
 
     /// The baselines and a change of the MTU, in turn, `count` times; `checked`:
     /// the row must bring the new MTU.
-    pub(super) fn series(&mut self, world: &World, count: usize, checked: bool) -> Result<Series> {
+    pub(in crate::bench) fn series(
+        &mut self,
+        world: &World,
+        count: usize,
+        checked: bool,
+    ) -> Result<Series> {
         let (mut round_trip, mut observed, mut changes) = (vec![], vec![], vec![]);
         for number in 0..count {
             world.check()?;
@@ -99,7 +104,7 @@ impl<'a> Observer<'a> {
     }
 
     /// Round trips without a rest.
-    pub(super) fn back_to_back(&mut self) -> Result<Samples> {
+    pub(in crate::bench) fn back_to_back(&mut self) -> Result<Samples> {
         let times: Result<Vec<_>> = (0..BACK_TO_BACK).map(|_| self.round_trip()).collect();
         Ok(Samples::of(times?))
     }
@@ -122,7 +127,7 @@ impl<'a> Observer<'a> {
 
     /// Makes a change and waits for the write that brings `expected`, a field and
     /// its value; none is any write.
-    pub(super) fn change(
+    pub(in crate::bench) fn change(
         &mut self,
         expected: Option<(&str, &str)>,
         change: impl FnOnce(&Tap) -> Result<()>,
