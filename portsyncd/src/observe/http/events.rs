@@ -22,8 +22,8 @@ use tokio::time::timeout;
 use crate::observe::ports::Transition;
 use crate::observe::report;
 
-/// Gulps that a viewer may be behind.
-const RING: usize = 64;
+/// Gulps that a viewer may be behind; in a storm one is some 90 kB.
+const RING: usize = 16;
 /// Viewers at a time: the other connections are for scrapes.
 const MOST_VIEWERS: usize = 48;
 /// Changes of one gulp that are told one by one; those beyond are folded.
