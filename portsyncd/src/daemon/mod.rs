@@ -110,7 +110,8 @@ async fn live(
         events,
         requests,
         FollowedLevel::new(log),
-    );
+    )
+    .pushing_on_request(config.link.existing_netdevs == ExistingNetdevs::Replace);
     let writer = StateWriter::new(
         Arc::new(addresses.state.clone()),
         database.state_table_alias.as_deref(),

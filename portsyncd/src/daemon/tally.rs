@@ -109,11 +109,13 @@ impl Tally {
         }
     }
 
-    /// The account that the daemon leaves behind.
-    pub(super) fn log(&self) {
+    /// The account that the daemon leaves behind; `carrier_downs` are the kernel's
+    /// counts of all ports there are.
+    pub(super) fn log(&self, carrier_downs: u64) {
         info!(
             link_messages = self.link_messages,
             carrier_changes = self.carrier_changes,
+            carrier_downs,
             dump_entries = self.dump_entries,
             malformed = self.malformed,
             ring_lost = self.ring_lost,

@@ -7,8 +7,8 @@
 //! flow out. It never writes a port's row of STATE_DB.
 
 mod again;
+mod requested;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ use super::sentry::Sentry;
 use super::warm_restart::{self, StartKind};
 use super::{Boot, DbError, DbEvent, DbRequest, connect, keys, logger_row, state_rows};
 use crate::logging::FollowedLevel;
+use crate::logging::outage::Outage;
+
+use requested::{Push, Requested};
 
 /// Follows the databases. See the module's documentation.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub struct Follower {
     level: FollowedLevel,
     channels: Channels,
     producer: Producer,
+    /// The push waits for [`DbRequest::MayPush`].
+    push_waits: bool,
     progress: Progress,
 }
 
@@ -55,17 +60,8 @@ struct Progress {
     again: again::Again,
     requested: Requested,
     said: Said,
-}
-
-/// What the road asked for and has not got yet.
-#[derive(Debug, Default)]
-struct Requested {
-    /// Of which life.
-    port_init_done: Option<u32>,
-    check_signals: bool,
-    search: bool,
-    reread: bool,
-    is_port: BTreeSet<IfName>,
+    /// The databases are away.
+    outage: Outage,
 }
 
 /// What the log has said.
@@ -73,8 +69,6 @@ struct Requested {
 struct Said {
     /// How CONFIG_DB is followed.
     keyspace: bool,
-    /// That the databases are away.
-    away: bool,
 }
 
 /// The connections of one session.
@@ -106,8 +100,7 @@ impl From<RoadGone> for SessionEnd {
 }
 
 impl Follower {
-    /// `timeout` bounds connecting and each answer, `longest_pause` the pause
-    /// between attempts.
+    /// `timeout` bounds connecting and each answer, `longest_pause` each pause.
     #[must_use]
     pub fn new(
         addresses: Arc<DbAddresses>,
@@ -126,8 +119,17 @@ impl Follower {
             events,
             requests,
             level,
+            push_waits: false,
             progress: Progress::default(),
         }
+    }
+
+    /// The configuration is pushed only after [`DbRequest::MayPush`]: whatever
+    /// netdev orchagent makes of it must not be taken for one of before.
+    #[must_use]
+    pub fn pushing_on_request(mut self, on_request: bool) -> Self {
+        self.push_waits = on_request;
+        self
     }
 
     /// Follows the databases until the road is gone.
@@ -136,7 +138,7 @@ impl Follower {
             match self.session().await {
                 SessionEnd::RoadGone => return,
                 SessionEnd::Broken(error) => {
-                    if !std::mem::replace(&mut self.progress.said.away, true) {
+                    if self.progress.outage.begins(&error) {
                         warn!(
                             config_db = %self.addresses.config,
                             appl_db = %self.addresses.appl,
@@ -175,8 +177,8 @@ impl Follower {
             Ok(connected) => connected,
             Err(error) => return SessionEnd::Broken(error),
         };
-        let subscribed = timeout(within, self.channels.subscribe(&mut subscriber)).await;
-        if let Err(error) = subscribed.unwrap_or(Err(DbError::Timeout {
+        let answer = timeout(within, self.channels.subscribe(&mut subscriber)).await;
+        if let Err(error) = answer.unwrap_or(Err(DbError::Timeout {
             what: "PSUBSCRIBE of CONFIG_DB",
             after_ms: within.as_millis(),
         })) {
@@ -212,7 +214,7 @@ impl Follower {
         self.say_how_followed(session).await;
         self.settle_debts(session).await?;
         self.backoff.reset();
-        if std::mem::take(&mut self.progress.said.away) {
+        if self.progress.outage.ends() {
             info!(config_db = %self.addresses.config, "configuration databases reachable again");
         }
         Ok(())
@@ -351,7 +353,9 @@ impl Follower {
         if std::mem::take(&mut self.progress.requested.check_signals) {
             self.check_signals(session).await?;
         }
-        if let Some(rows) = &self.progress.push {
+        if let Some(rows) = &self.progress.push
+            && (self.progress.requested.push == Push::MayGo || !self.push_waits)
+        {
             let count = rows.len();
             self.producer
                 .push_config(&mut session.appl_db, rows)
@@ -410,20 +414,6 @@ impl Follower {
 
     async fn send(&self, event: DbEvent) -> Result<(), RoadGone> {
         self.events.send(event).await.map_err(|_| RoadGone)
-    }
-}
-
-impl Requested {
-    fn note(&mut self, request: DbRequest) {
-        match request {
-            DbRequest::IsPort(name) => {
-                self.is_port.insert(name);
-            }
-            DbRequest::Reread => self.reread = true,
-            DbRequest::PortInitDone(life) => self.port_init_done = Some(life),
-            DbRequest::CheckSignals => self.check_signals = true,
-            DbRequest::SearchRows => self.search = true,
-        }
     }
 }
 

@@ -16,7 +16,7 @@ impl Road {
                 self.tally.acked(&changes, monotonic_ns());
                 table.acked(&changes);
                 writer.recycle(changes);
-                if std::mem::take(&mut self.said.away) {
+                if self.outage.ends() {
                     info!("STATE_DB reachable again");
                 }
             }
@@ -46,7 +46,7 @@ impl Road {
             WriterEvent::Disconnected(error, changes) => {
                 table.failed(&changes);
                 self.tally.redis_failures += 1;
-                if !std::mem::replace(&mut self.said.away, true) {
+                if self.outage.begins(&error) {
                     warn!(%error, "STATE_DB unreachable, retrying; changes are kept");
                 }
             }

@@ -38,6 +38,7 @@ use crate::link::dump::{self, DumpPart};
 use crate::link::netns::Netns;
 use crate::link::{self, LinkError, LinkSource};
 use crate::logging::budget::{Budget, per_second};
+use crate::logging::outage::Outage;
 use crate::table::{InitStage, PortTable};
 
 /// Batches that may be under way: a Redis that does not answer must not fill the
@@ -86,6 +87,8 @@ pub(super) struct Road {
     search: Search,
     queue: Queue,
     said: Said,
+    /// STATE_DB is away.
+    outage: Outage,
 }
 
 /// What others have been told once.
@@ -93,8 +96,8 @@ pub(super) struct Road {
 struct Said {
     /// systemd: READY.
     ready: bool,
-    /// The log: STATE_DB is away.
-    away: bool,
+    /// The follower: the netdevs of before this start are known.
+    may_push: bool,
     /// STATE_DB: what the table knew when it first answered.
     connected: bool,
 }
@@ -144,6 +147,7 @@ impl Road {
             search: Search::AfterDump,
             queue: Queue::Republishing,
             said: Said::default(),
+            outage: Outage::default(),
             parts,
         }
     }
@@ -313,6 +317,10 @@ impl Road {
             && table.take_port_init_due()
         {
             permit.send(DbRequest::PortInitDone(self.life));
+        }
+        let dumped = self.tally.resyncs + self.tally.partial_dumps + self.tally.eoiu_timeouts > 0;
+        if dumped && !self.said.may_push {
+            self.said.may_push = db_requests.try_send(DbRequest::MayPush).is_ok();
         }
         let old = table.take_set_down();
         if !old.is_empty() {

@@ -44,7 +44,7 @@ impl Road {
         if let Ok(accounts) = self.parts.source.carrier_accounts() {
             debug!(?accounts, "carrier changes: seen = submitted + lost");
         }
-        self.tally.log();
+        self.tally.log(self.parts.table.carrier_downs_of_all());
         Ok(())
     }
 }

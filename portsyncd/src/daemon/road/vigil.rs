@@ -49,6 +49,7 @@ impl Road {
     /// APPL_DB lost our signals: swss starts anew.
     pub(super) fn begin_again(&mut self, life: u32, dpu: bool) {
         self.life = life;
+        self.said.may_push = false;
         self.tally.cold_starts += 1;
         let replace =
             self.parts.reloader.config().link.existing_netdevs == ExistingNetdevs::Replace;

@@ -18,6 +18,7 @@ use portsyncd_common::IfName;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::requested::Push;
 use super::{Boot, DbError, DbEvent, Follower, Session, SessionEnd};
 use crate::db::sentry::Sentry;
 use crate::db::warm_restart::{self, StartKind};
@@ -188,6 +189,7 @@ impl Follower {
         self.progress.awaited = false;
         self.progress.push = None;
         self.progress.requested.port_init_done = None;
+        self.progress.requested.push = Push::Waits;
         self.send(DbEvent::Again {
             life,
             dpu: boot.dpu,
