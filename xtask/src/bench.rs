@@ -10,11 +10,11 @@
 //! BENCHMARKS.md says what each figure means.
 
 mod blocking;
-mod build;
+pub(crate) mod build;
 mod cold_start;
 mod footprint;
 mod host;
-mod interrupt;
+pub(crate) mod interrupt;
 mod isolated;
 mod kernel_clock;
 mod netlink;

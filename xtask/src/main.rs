@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod btf;
+mod chaos;
 mod command;
 mod demo;
 mod ebpf;
@@ -36,6 +37,8 @@ enum Command {
     Demo(demo::Args),
     /// Measure the release daemon beside baselines of the same run
     Bench(bench::Args),
+    /// Let faults and storms loose on the release daemon, and judge it after each round
+    Chaos(chaos::Args),
     /// Check formatting and lints of both workspaces
     Lint,
     /// Set up, lint, check the eBPF object, build the daemon, run every test
@@ -54,6 +57,7 @@ fn main() -> Result<()> {
         Command::BtfFixtures => btf::run(),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Chaos(args) => chaos::run(&args),
         Command::Lint => lint::run(),
         Command::Test => test::run(),
         Command::TestVm(args) => vm::run(&args),

@@ -44,8 +44,8 @@ pub(super) fn build_and_measure(args: &Args) -> Result<()> {
 }
 
 /// Builds one package; cargo says where its executable is.
-fn release(package: &str) -> Result<PathBuf> {
-    eprintln!("bench: building {package}, release");
+pub(crate) fn release(package: &str) -> Result<PathBuf> {
+    eprintln!("building {package}, release");
     let output: std::process::Output = build(package)?
         .stderr(Stdio::inherit())
         .output()
