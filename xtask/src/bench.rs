@@ -26,6 +26,7 @@ mod samples;
 mod storm;
 mod subject;
 mod usage;
+mod warm_restart;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -138,6 +139,7 @@ fn measure(daemon: &Path, args: &Args, interrupt: &Interrupt, report: &mut Repor
     }
     let world = World::new(LARGE_PORTS, daemon, interrupt)?;
     cold_start::measure(&world, &plan, report)?;
+    warm_restart::measure(&world, &plan, report)?;
     footprint::measure(&world, &plan, report)
 }
 

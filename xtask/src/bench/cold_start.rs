@@ -211,7 +211,8 @@ impl Baselines {
     }
 }
 
-fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(Duration, T)> {
+/// How long `work` takes.
+pub(super) fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(Duration, T)> {
     let begun = Instant::now();
     let result = work()?;
     Ok((begun.elapsed(), result))
