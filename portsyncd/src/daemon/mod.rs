@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{error, info};
 
 use crate::cli;
@@ -96,9 +96,11 @@ async fn live(
     let netns = Arc::new(Netns::open(
         config.link.netns.as_deref().unwrap_or_default(),
     )?);
-    // The kernel verifies the eBPF program for milliseconds; meanwhile the
-    // databases are read, and the configuration is pushed, which may be repeated.
-    let opening = open_source(config.link.clone(), Arc::clone(&netns));
+    // The kernel verifies the eBPF program for milliseconds. Where it is insisted
+    // on, the databases are read and the configuration is pushed meanwhile, which
+    // may be repeated; `auto` begins on a plain socket and changes over once in step.
+    let auto = config.link.source == config::Source::Auto;
+    let opening = (!auto).then(|| open_source(config.link.clone(), Arc::clone(&netns)));
 
     let database = &config.database;
     let (events, db_events) = mpsc::channel(DB_EVENTS_AHEAD);
@@ -119,21 +121,18 @@ async fn live(
         database.retry_interval,
     );
     tokio::spawn(follower.run());
-    let choice = opening.await.unwrap_or_else(|error| {
-        Err(LinkError::Poll {
-            what: "link source",
-            source: std::io::Error::other(error),
-        })
-    })?;
-    info!(
-        version = cli::VERSION,
-        source = choice.source.as_str(),
-        reason = choice.reason,
-        state_db = %addresses.state,
-        "portsyncd started"
-    );
+    info!(version = cli::VERSION, state_db = %addresses.state, "portsyncd started");
+    let source = match opening {
+        Some(opening) => {
+            let choice = opened(opening.await)?;
+            say_source(&choice);
+            choice.source
+        }
+        None => link::plain(&config.link, &netns)?,
+    };
     Road::new(RoadParts {
-        source: choice.source,
+        source,
+        provisional: auto,
         netns,
         table: PortTable::new(NameFilter::new(config.link.extra_ports.clone())),
         writer,
@@ -146,6 +145,24 @@ async fn live(
     })
     .run(signals)
     .await
+}
+
+/// What a thread that opens a source came to.
+fn opened(joined: Result<Result<Choice, LinkError>, JoinError>) -> Result<Choice, LinkError> {
+    joined.unwrap_or_else(|error| {
+        Err(LinkError::Poll {
+            what: "link source",
+            source: std::io::Error::other(error),
+        })
+    })
+}
+
+fn say_source(choice: &Choice) {
+    info!(
+        source = choice.source.as_str(),
+        reason = choice.reason,
+        "link source"
+    );
 }
 
 fn open_source(link: config::Link, netns: Arc<Netns>) -> JoinHandle<Result<Choice, LinkError>> {

@@ -36,6 +36,8 @@ pub(super) enum Reason {
     Start,
     /// Link messages were lost.
     Loss,
+    /// The link source was changed for a better one.
+    Source,
     /// STATE_DB came back, or was emptied.
     Reconnect,
     /// `link.resync_interval_secs`.
@@ -51,6 +53,7 @@ impl Reason {
         match self {
             Self::Start => "start",
             Self::Loss => "loss",
+            Self::Source => "source",
             Self::Reconnect => "reconnect",
             Self::Interval => "interval",
             Self::Partial => "partial",

@@ -40,7 +40,7 @@ impl Vigil {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             next: now + UNTOLD,
-            pause: FIRST,
+            pause: UNTOLD,
             longest: UNTOLD,
             all: false,
         }
@@ -48,8 +48,11 @@ impl Vigil {
 
     /// Whether Redis tells of an emptied database, on the connection there is now.
     pub(super) fn told(&mut self, told: bool) {
+        let at_rest = self.pause == self.longest;
         self.longest = if told { TOLD } else { UNTOLD };
-        self.pause = self.pause.min(self.longest);
+        if at_rest || self.pause > self.longest {
+            self.pause = self.longest;
+        }
     }
 
     /// Something was emptied, or may have been: look at once, and soon again.
@@ -116,6 +119,21 @@ mod tests {
         assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1]));
         assert_eq!(pauses[7], TOLD);
         assert_eq!(next_look(&mut vigil).1, Look::Some);
+    }
+
+    #[test]
+    fn with_news_there_is_little_to_look_at() {
+        let mut now = Instant::now();
+        let mut vigil = Vigil::new(now);
+        next_look(&mut vigil);
+        vigil.told(true);
+        let end = now + Duration::from_secs(100);
+        let mut looks = 0;
+        while now < end {
+            now = next_look(&mut vigil).0;
+            looks += 1;
+        }
+        assert!(looks <= 12, "{looks} looks in 100 s");
     }
 
     #[test]

@@ -47,6 +47,14 @@ pub fn choose(link: &config::Link, netns: &Netns) -> Result<Choice, LinkError> {
     })
 }
 
+/// Opens the plain source, which takes no time: `auto` begins with it.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn plain(link: &config::Link, netns: &Netns) -> Result<LinkSource, LinkError> {
+    netns.run(|| NetlinkSource::open(link.netlink_rcvbuf_bytes()).map(LinkSource::Netlink))
+}
+
 /// The configuration insists on what the host refuses: say what would help.
 fn insisted(refused: LinkError) -> LinkError {
     match refused {

@@ -136,6 +136,9 @@ impl World {
             downs = ports().map(|netdev| u64::from(netdev.carrier_downs)).sum();
             Ok(ports().all(portsyncd_tests::Netdev::settled))
         })?;
+        // A carrier that came back before linkwatch looked is settled and not yet told:
+        // any change has the kernel tell its counts.
+        self.panel.tell_all()?;
         self.bed.converge()?;
         let account = self.account;
         let daemon = self.daemon.take().context("no daemon")?;

@@ -70,9 +70,18 @@ impl Panel {
         Ok(())
     }
 
-    /// Every port is set up administratively: the kernel then tells its counts.
+    /// Every port is set up administratively.
     pub(crate) fn all_up(&self) -> Result<()> {
         self.taps.values().try_for_each(Tap::up)
+    }
+
+    /// A link message of every port that changes nothing.
+    pub(crate) fn tell_all(&self) -> Result<()> {
+        for tap in self.taps.values() {
+            tap.promiscuous(true)?;
+            tap.promiscuous(false)?;
+        }
+        Ok(())
     }
 
     fn create(&mut self, bed: &Bed, name: &str) -> Result<()> {

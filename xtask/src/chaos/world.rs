@@ -63,11 +63,8 @@ pub(crate) struct World {
 impl World {
     /// A world in step.
     pub(crate) fn new(seed: u64, number: u32, binary: &Path) -> Result<Self> {
-        let source = if (u64::from(number) + seed).is_multiple_of(2) {
-            Source::Ebpf
-        } else {
-            Source::Netlink
-        };
+        let sources = [Source::Auto, Source::Ebpf, Source::Netlink];
+        let source = sources[usize::try_from((u64::from(number) + seed) % 3)?];
         let bed = Bed::new(source)?;
         let proxy = Proxy::start(bed.redis().socket())?;
         let panel = Panel::new(&bed)?;

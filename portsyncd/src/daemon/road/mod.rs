@@ -5,6 +5,7 @@
 //! [`Follower`](crate::db::Follower) and signals come in from beside it.
 
 mod carrier;
+mod change_over;
 mod databases;
 mod kernel;
 mod start;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
 use carrier::CarrierCare;
+use change_over::Better;
 use start::READY_WITHIN;
 
 use super::hook::Hook;
@@ -50,6 +52,8 @@ const FAR: Duration = Duration::from_hours(1);
 /// What the road is made of.
 pub(super) struct RoadParts {
     pub(super) source: LinkSource,
+    /// `source` is to be changed for a better one once the road is in step.
+    pub(super) provisional: bool,
     pub(super) netns: Arc<Netns>,
     pub(super) table: PortTable,
     pub(super) writer: StateWriter,
@@ -80,6 +84,11 @@ pub(super) struct Road {
     eoiu: bool,
     /// When the first dump is not waited for any longer.
     eoiu_until: Option<Instant>,
+    /// The source that follows a provisional one.
+    better: Better,
+    /// Records from before this time were told by the source before: `CLOCK_MONOTONIC`,
+    /// nanoseconds.
+    told_until_ns: u64,
     vigil: Vigil,
     /// How often APPL_DB was emptied and everything began again.
     life: u32,
@@ -142,6 +151,8 @@ impl Road {
             more: false,
             eoiu: false,
             eoiu_until: None,
+            better: Better::default(),
+            told_until_ns: 0,
             vigil: Vigil::new(now),
             life: 0,
             search: Search::AfterDump,
@@ -179,6 +190,7 @@ impl Road {
                     self.care.hooked(attached.is_ok());
                     self.hook.settle(attached);
                 }
+                choice = self.better.opened() => self.change_over(choice?)?,
                 part = next_part(&mut self.dump) => self.dumped(part)?,
                 event = parts.db_events.recv() => match event {
                     Some(event) => self.database(event),

@@ -69,17 +69,11 @@ impl Road {
             } else {
                 "in step with what the kernel has told; its first dump has not ended"
             });
-            self.hook_carrier();
+            self.settle_source();
         } else if now >= self.started + READY_WITHIN {
             self.said.ready = true;
             notify::ready("running, but not yet in step: see the log");
-            self.hook_carrier();
+            self.settle_source();
         }
-    }
-
-    /// From here on a thread that reads megabytes delays nobody's first row.
-    pub(super) fn hook_carrier(&mut self) {
-        let RoadParts { source, netns, .. } = &self.parts;
-        self.hook.start(source, netns);
     }
 }
