@@ -5,6 +5,7 @@ mod message;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -157,14 +158,16 @@ impl Rtnl {
     }
 
     fn delete_together(&mut self, taps: Vec<u32>) -> Result<()> {
-        const GROUP: u32 = 0x7073;
+        // Each call's own: others may be deleting theirs just now.
+        static NEXT_GROUP: AtomicU32 = AtomicU32::new(0x7073_0000);
         if taps.is_empty() {
             return Ok(());
         }
+        let group = NEXT_GROUP.fetch_add(1, Ordering::Relaxed);
         for ifindex in taps {
-            self.acknowledged(RTM_SETLINK, ifindex, &[(IFLA_GROUP, GROUP)])?;
+            self.acknowledged(RTM_SETLINK, ifindex, &[(IFLA_GROUP, group)])?;
         }
-        self.acknowledged(RTM_DELLINK, 0, &[(IFLA_GROUP, GROUP)])
+        self.acknowledged(RTM_DELLINK, 0, &[(IFLA_GROUP, group)])
     }
 
     fn acknowledged(&mut self, kind: u16, ifindex: u32, attributes: &[(u16, u32)]) -> Result<()> {

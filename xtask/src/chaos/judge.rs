@@ -71,7 +71,7 @@ impl World {
         }
         for key in self.deletions() {
             let name = key.strip_prefix("PORT_TABLE|").unwrap_or(&key);
-            if !self.panel.departures.contains_key(name) {
+            if !self.panel.may_have_gone(name) {
                 verdict.spurious_dels += 1;
                 verdict
                     .faults
@@ -111,7 +111,7 @@ impl World {
         }
         let rows = rows(&mut self.bed.state_db()?, "PORT_TABLE")?;
         for name in &self.panel.names {
-            if self.panel.departures.contains_key(name) {
+            if self.panel.may_have_gone(name) {
                 continue;
             }
             let field = rows.get(name).and_then(|row| row.get("host_tx_ready"));

@@ -1,6 +1,6 @@
 //! The front panel: ports that come, change and go, and how often each went.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use fastrand::Rng;
@@ -15,8 +15,11 @@ pub(crate) struct Panel {
     pub(crate) names: Vec<String>,
     /// The netdevs that are there, by name.
     taps: BTreeMap<String, Tap>,
-    /// How often a name lost its netdev since the round began.
-    pub(crate) departures: BTreeMap<String, u32>,
+    /// Names that lost a netdev since the round began.
+    departures: BTreeSet<String>,
+    /// In the round before. A port that went and came back as it was looks right
+    /// while its deletion is still under way.
+    before: BTreeSet<String>,
 }
 
 impl Panel {
@@ -29,8 +32,19 @@ impl Panel {
             taps: (taps.into_iter())
                 .map(|tap| (tap.name().to_owned(), tap))
                 .collect(),
-            departures: BTreeMap::new(),
+            departures: BTreeSet::new(),
+            before: BTreeSet::new(),
         })
+    }
+
+    /// A round begins.
+    pub(crate) fn begin_round(&mut self) {
+        self.before = std::mem::take(&mut self.departures);
+    }
+
+    /// Whether the row of `name` may have been deleted in this round.
+    pub(crate) fn may_have_gone(&self, name: &str) -> bool {
+        self.departures.contains(name) || self.before.contains(name)
     }
 
     /// So many random changes.
@@ -136,7 +150,7 @@ impl Panel {
     }
 
     fn departed(&mut self, name: &str) {
-        *self.departures.entry(name.to_owned()).or_default() += 1;
+        self.departures.insert(name.to_owned());
     }
 }
 

@@ -118,7 +118,7 @@ impl World {
         self.theirs = true;
         self.started_in_outage = false;
         self.lives = Lives::new();
-        self.panel.departures.clear();
+        self.panel.begin_round();
         let warm = schedule
             .faults()
             .any(|fault| matches!(fault, Fault::DaemonKilledWarm | Fault::DaemonRestartedWarm));

@@ -38,8 +38,8 @@ impl Better {
 }
 
 impl Road {
-    /// The road is in step: what is expensive comes now. From here on a thread that
-    /// has a program verified, or reads megabytes, delays nobody's first row.
+    /// The road is in step and orchagent knows: what is expensive comes now. A thread
+    /// that has a program verified, or reads megabytes, delays nobody from here on.
     pub(super) fn settle_source(&mut self) {
         if std::mem::take(&mut self.parts.provisional) {
             let link = self.parts.reloader.config().link.clone();

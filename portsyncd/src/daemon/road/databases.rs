@@ -84,6 +84,7 @@ impl Road {
             }
             DbEvent::PortInitDone => {
                 portsyncd_sys::trim_heap();
+                self.settle_at = self.settle_at.map(|at| at.min(Instant::now()));
                 let totals = table.totals();
                 info!(
                     up = totals.up,

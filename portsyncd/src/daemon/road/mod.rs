@@ -84,6 +84,8 @@ pub(super) struct Road {
     eoiu: bool,
     /// When the first dump is not waited for any longer.
     eoiu_until: Option<Instant>,
+    /// When what is expensive, and nobody waits for, may begin.
+    settle_at: Option<Instant>,
     /// The source that follows a provisional one.
     better: Better,
     /// Records from before this time were told by the source before: `CLOCK_MONOTONIC`,
@@ -151,6 +153,7 @@ impl Road {
             more: false,
             eoiu: false,
             eoiu_until: None,
+            settle_at: None,
             better: Better::default(),
             told_until_ns: 0,
             vigil: Vigil::new(now),
@@ -380,6 +383,7 @@ impl Road {
             self.watchdog.deadline(),
             self.care.deadline(),
             self.eoiu_until,
+            self.settle_at,
             Some(self.vigil.deadline()),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now + FAR);

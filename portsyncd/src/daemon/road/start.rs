@@ -13,6 +13,10 @@ use crate::table::InitStage;
 /// READY is not held back for longer: a switch without Redis still boots.
 pub(super) const READY_WITHIN: Duration = Duration::from_secs(30);
 
+/// What is expensive waits so long for PortInitDone, which a port without a netdev
+/// may hold up for ever.
+const INIT_WITHIN: Duration = Duration::from_secs(1);
+
 impl Road {
     /// Starts taking link events, and the first dump.
     pub(super) fn watch(&mut self) {
@@ -50,6 +54,10 @@ impl Road {
 
     pub(super) fn tell_ready(&mut self, now: Instant) {
         self.give_eoiu_up(now);
+        if self.settle_at.is_some_and(|at| at <= now) {
+            self.settle_at = None;
+            self.settle_source();
+        }
         if self.said.ready {
             return;
         }
@@ -69,11 +77,11 @@ impl Road {
             } else {
                 "in step with what the kernel has told; its first dump has not ended"
             });
-            self.settle_source();
+            self.settle_at = Some(now + INIT_WITHIN);
         } else if now >= self.started + READY_WITHIN {
             self.said.ready = true;
             notify::ready("running, but not yet in step: see the log");
-            self.settle_source();
+            self.settle_at = Some(now + INIT_WITHIN);
         }
     }
 }
