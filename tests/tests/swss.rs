@@ -1,6 +1,8 @@
 //! Databases emptied under our feet while the connection stays: a restart of
 //! swss, FLUSHALL, single rows; and what must not be taken for it.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use portsyncd_tests::redis_server::STATE_DB;
 use portsyncd_tests::wait::wait_for;
@@ -189,8 +191,12 @@ fn flushall_is_repaired(bed: &Bed) -> Result<()> {
 
 fn a_single_deleted_row_comes_back(bed: &Bed) -> Result<()> {
     let (consumer, daemon, _taps) = in_step(bed, 8)?;
-    bed.state_db()?.del::<_, ()>("PORT_TABLE|Ethernet12")?;
-    bed.converge()?;
+    // Whoever looks only now and then looks now, and not again for a while.
+    several_looks(bed)?;
+    for port in ["Ethernet12", "Ethernet20"] {
+        bed.state_db()?.del::<_, ()>(format!("PORT_TABLE|{port}"))?;
+        bed.oracle()?.converge(Duration::from_secs(3))?;
+    }
     expect_signals(bed, &consumer, 1)?;
     daemon.stop()
 }

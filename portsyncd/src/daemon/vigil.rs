@@ -13,7 +13,9 @@ use tokio::time::Instant;
 
 /// The first pause after an alarm; it doubles up to the longest.
 const FIRST: Duration = Duration::from_millis(250);
-/// The longest pause where Redis tells of an emptied database.
+/// The shortest pause: our own deletions alarm as well.
+const SPACING: Duration = Duration::from_millis(50);
+/// The longest pause where Redis tells of an emptied database and of deleted rows.
 const TOLD: Duration = Duration::from_secs(10);
 /// The longest pause where it does not.
 const UNTOLD: Duration = Duration::from_millis(500);
@@ -33,6 +35,7 @@ pub(super) struct Vigil {
     next: Instant,
     pause: Duration,
     longest: Duration,
+    last: Option<Instant>,
     all: bool,
 }
 
@@ -42,6 +45,7 @@ impl Vigil {
             next: now + UNTOLD,
             pause: UNTOLD,
             longest: UNTOLD,
+            last: None,
             all: false,
         }
     }
@@ -57,7 +61,7 @@ impl Vigil {
 
     /// Something was emptied, or may have been: look at once, and soon again.
     pub(super) fn alarm(&mut self, now: Instant) {
-        self.next = now;
+        self.next = (self.last).map_or(now, |last| now.max(last + SPACING));
         self.pause = FIRST;
         self.all = true;
     }
@@ -77,6 +81,7 @@ impl Vigil {
         if now < self.next {
             return None;
         }
+        self.last = Some(now);
         self.next = now + self.pause;
         self.pause = (self.pause * 2).min(self.longest);
         // While looks are close, each is a whole one.

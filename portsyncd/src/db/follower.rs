@@ -59,6 +59,8 @@ struct Progress {
     push: Option<Vec<ConfigRow>>,
     again: again::Again,
     requested: Requested,
+    /// Redis tells of deleted rows.
+    hears_deletions: bool,
     said: Said,
     /// The databases are away.
     outage: Outage,
@@ -111,7 +113,7 @@ impl Follower {
         level: FollowedLevel,
     ) -> Self {
         Self {
-            channels: Channels::new(&addresses.config),
+            channels: Channels::new(&addresses),
             producer: Producer::new(&addresses.appl),
             backoff: Backoff::new(longest_pause),
             addresses,
@@ -276,9 +278,12 @@ impl Follower {
         if std::mem::replace(&mut self.progress.said.keyspace, true) {
             return;
         }
-        match keyspace::events_enabled(&mut session.config_db).await {
-            Some(true) => info!("CONFIG_DB is followed by keyspace events"),
-            Some(false) => warn!(
+        let published = keyspace::events_enabled(&mut session.config_db).await;
+        self.progress.hears_deletions =
+            self.channels.hear_deletions() && published.is_some_and(|p| p.deletions);
+        match published {
+            Some(published) if published.rows => info!("CONFIG_DB is followed by keyspace events"),
+            Some(_) => warn!(
                 "Redis publishes no keyspace events: a port added to CONFIG_DB is noticed when its \
                  netdev shows up or at the next resync; set notify-keyspace-events AKE"
             ),
@@ -328,6 +333,9 @@ impl Follower {
     }
 
     async fn touched(&mut self, session: &mut Session, touched: Touched) -> Result<(), SessionEnd> {
+        if touched.rows {
+            self.send(DbEvent::Alarm).await?;
+        }
         let config = &self.addresses.config;
         if touched.logger {
             let level = logger_row::read(&mut session.config_db, config.separator()).await?;

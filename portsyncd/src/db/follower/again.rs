@@ -125,7 +125,8 @@ impl Follower {
         // Not earlier: two more connections would hold a start's signals up.
         if !std::mem::replace(&mut session.sentry_asked, true) {
             session.sentry = Sentry::post(&self.addresses, self.timeout).await;
-            self.send(DbEvent::Told(session.sentry.is_some())).await?;
+            let told = session.sentry.is_some() && self.progress.hears_deletions;
+            self.send(DbEvent::Told(told)).await?;
         }
         let signals = self.progress.again.signals();
         if signals.is_empty() || self.progress.again.waits.is_some() {
