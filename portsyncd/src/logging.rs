@@ -25,6 +25,7 @@ mod journal;
 mod level;
 mod libraries;
 mod line;
+pub mod outage;
 
 use std::env;
 

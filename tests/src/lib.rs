@@ -10,7 +10,8 @@
 //! - [`redis_server`]: a private Redis with SONiC's settings;
 //! - [`config_db`]: what SONiC's configuration would have written there;
 //! - [`daemon`]: the `portsyncd` binary under test, its configuration, log, exit;
-//! - [`consumer`], [`events`]: who listens to Redis in orchagent's place;
+//! - [`proxy`]: what stands between the daemon and Redis, and is slow or hangs up;
+//! - [`consumer`], [`events`], [`commands`]: who listens to Redis in orchagent's place;
 //! - [`http`]: a client of the daemon's listener;
 //! - [`oracle`]: whether `STATE_DB` says what the kernel says;
 //! - [`bed`]: all of these together, and the reports of failures.
@@ -28,6 +29,7 @@
 pub mod bed;
 pub mod bridge;
 pub mod child;
+pub mod commands;
 pub mod config_db;
 pub mod consumer;
 pub mod daemon;
@@ -35,6 +37,7 @@ pub mod events;
 pub mod http;
 pub mod namespace;
 pub mod oracle;
+pub mod proxy;
 pub mod redis_server;
 pub mod rtnl;
 mod sys;
@@ -42,12 +45,14 @@ pub mod tap;
 pub mod wait;
 
 pub use bed::Bed;
+pub use commands::Commands;
 pub use config_db::port_names;
 pub use consumer::Consumer;
 pub use daemon::{Daemon, DaemonConfig, Source};
 pub use events::Events;
 pub use namespace::Namespace;
 pub use oracle::Oracle;
+pub use proxy::{Proxy, Way};
 pub use redis_server::{RedisOptions, RedisServer};
 pub use rtnl::{Monitor, Netdev, Rtnl};
 pub use tap::Tap;

@@ -135,6 +135,10 @@ fn report(differences: &[String]) -> String {
 pub fn rows(db: &mut Connection, table: &str) -> Result<BTreeMap<String, Row>> {
     let prefix = format!("{table}|");
     let keys: Vec<String> = db.keys(format!("{prefix}*")).context("KEYS")?;
+    // Redis has no empty pipeline.
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let mut pipeline = redis::pipe();
     for key in &keys {
         pipeline.hgetall(key);

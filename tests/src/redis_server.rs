@@ -78,11 +78,12 @@ impl RedisServer {
             socket: directory.path().join("redis.sock"),
             directory,
         };
-        server.launch()?;
+        server.launch(&[])?;
+        server.wait_until_it_answers()?;
         Ok(server)
     }
 
-    fn launch(&self) -> Result<()> {
+    fn launch(&self, arguments: &[&str]) -> Result<()> {
         let mut command = Command::new("redis-server");
         command.args(["--port", if self.options.tcp { "6379" } else { "0" }]);
         command.args(["--bind", "127.0.0.1"]);
@@ -93,10 +94,17 @@ impl RedisServer {
         if self.options.keyspace_events {
             command.args(["--notify-keyspace-events", "AKE"]);
         }
+        command.args(arguments);
         let running = Running::start(&self.namespace, "redis-server", command)
             .context("is Debian's package redis-server installed?")?;
+        *self.lock() = Some(running);
+        Ok(())
+    }
+
+    /// Waits until it answers, and has loaded what it had saved.
+    pub fn wait_until_it_answers(&self) -> Result<()> {
         let mut slot = self.lock();
-        let running = slot.insert(running);
+        let running = slot.as_mut().context("redis-server is not running")?;
         wait_until("redis-server answers PING", PATIENCE, || {
             if let Some(status) = running.ended()? {
                 anyhow::bail!(
@@ -161,13 +169,70 @@ impl RedisServer {
     /// Starts the server again after [`kill`](Self::kill).
     pub fn start_again(&self, keep: Keep) -> Result<()> {
         ensure!(self.lock().is_none(), "redis-server is still running");
-        let saved = self.directory.path().join("dump.rdb");
+        let saved = self.saved();
         match keep {
             Keep::Saved => ensure!(saved.exists(), "nothing was saved"),
             Keep::Nothing if saved.exists() => fs::remove_file(saved)?,
             Keep::Nothing => {}
         }
-        self.launch()
+        self.launch(&[])?;
+        self.wait_until_it_answers()
+    }
+
+    /// Starts the server again with what was saved, which takes it long to load:
+    /// some ms for each key. Until then it answers `-LOADING`.
+    pub fn start_again_slowly(&self) -> Result<()> {
+        ensure!(self.lock().is_none(), "redis-server is still running");
+        ensure!(self.saved().exists(), "nothing was saved");
+        self.launch(&[
+            "--key-load-delay",
+            "10000",
+            "--loading-process-events-interval-bytes",
+            "1024",
+        ])?;
+        wait_until("redis-server loads", PATIENCE, || {
+            let answer = self
+                .connect(APPL_DB)
+                .and_then(|mut redis| Ok(redis::cmd("PING").query::<String>(&mut redis)?));
+            Ok(match answer {
+                Err(error) if format!("{error:#}").to_uppercase().contains("LOADING") => {
+                    ControlFlow::Break(())
+                }
+                other => ControlFlow::Continue(format!("{other:?}")),
+            })
+        })
+    }
+
+    /// Whether its process is there.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    /// `CONFIG SET`.
+    pub fn configure(&self, key: &str, value: &str) -> Result<()> {
+        redis::cmd("CONFIG")
+            .arg("SET")
+            .arg(key)
+            .arg(value)
+            .exec(&mut self.connect(APPL_DB)?)
+            .with_context(|| format!("CONFIG SET {key}"))
+    }
+
+    /// How often the server has carried out a command, by its own account.
+    pub fn calls(&self, command: &str) -> Result<u64> {
+        let info: String = redis::cmd("INFO")
+            .arg("commandstats")
+            .query(&mut self.connect(APPL_DB)?)?;
+        let prefix = format!("cmdstat_{command}:calls=");
+        let calls = info
+            .lines()
+            .find_map(|line| line.strip_prefix(&prefix)?.split(',').next()?.parse().ok());
+        Ok(calls.unwrap_or(0))
+    }
+
+    fn saved(&self) -> PathBuf {
+        self.directory.path().join("dump.rdb")
     }
 
     /// Stops the server's process (SIGSTOP): connections stay, answers do not come.

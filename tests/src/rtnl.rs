@@ -5,6 +5,7 @@ mod message;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +17,8 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use message::{link_request, messages, netdev};
+
+use crate::tap::Tap;
 
 const IFF_UP: u32 = 1;
 const IFF_RUNNING: u32 = 1 << 6;
@@ -45,6 +48,8 @@ pub struct Netdev {
     pub flags: u32,
     /// `IFLA_MTU`, in bytes.
     pub mtu: u32,
+    /// `IFLA_CARRIER_DOWN_COUNT`: how often it lost its carrier.
+    pub carrier_downs: u32,
     /// `IFLA_MASTER`, the ifindex of its bridge.
     pub master: Option<u32>,
     /// `IFLA_INFO_KIND`: "tun", "bridge", …
@@ -62,6 +67,12 @@ impl Netdev {
     #[must_use]
     pub fn running(&self) -> bool {
         self.flags & IFF_RUNNING != 0
+    }
+
+    /// Linkwatch has acted on the carrier: `IFF_RUNNING` is what `IFF_LOWER_UP` is.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        self.running() == (self.flags & IFF_LOWER_UP != 0)
     }
 
     /// Up for traffic: `IFF_UP`, `IFF_RUNNING` (linkwatch has seen the carrier)
@@ -131,20 +142,32 @@ impl Rtnl {
     /// Deletes every tap with one request: each by itself takes an RCU grace
     /// period. The requests put them into a group and delete the group.
     pub(crate) fn delete_all_taps(&mut self) -> Result<()> {
-        const GROUP: u32 = 0x7073;
         let taps: Vec<u32> = self
             .dump()?
             .values()
             .filter(|netdev| netdev.kind.as_deref() == Some("tun"))
             .map(|netdev| netdev.ifindex)
             .collect();
+        self.delete_together(taps)
+    }
+
+    /// Deletes these taps with one request.
+    pub(crate) fn delete_group(&mut self, taps: &[Tap]) -> Result<()> {
+        let taps = taps.iter().map(Tap::ifindex).collect::<Result<_>>()?;
+        self.delete_together(taps)
+    }
+
+    fn delete_together(&mut self, taps: Vec<u32>) -> Result<()> {
+        // Each call's own: others may be deleting theirs just now.
+        static NEXT_GROUP: AtomicU32 = AtomicU32::new(0x7073_0000);
         if taps.is_empty() {
             return Ok(());
         }
+        let group = NEXT_GROUP.fetch_add(1, Ordering::Relaxed);
         for ifindex in taps {
-            self.acknowledged(RTM_SETLINK, ifindex, &[(IFLA_GROUP, GROUP)])?;
+            self.acknowledged(RTM_SETLINK, ifindex, &[(IFLA_GROUP, group)])?;
         }
-        self.acknowledged(RTM_DELLINK, 0, &[(IFLA_GROUP, GROUP)])
+        self.acknowledged(RTM_DELLINK, 0, &[(IFLA_GROUP, group)])
     }
 
     fn acknowledged(&mut self, kind: u16, ifindex: u32, attributes: &[(u16, u32)]) -> Result<()> {

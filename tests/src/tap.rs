@@ -193,6 +193,18 @@ impl Tap {
         self.links.ifindex(&self.name)
     }
 
+    /// Removes these netdevs, of one namespace, at once, as the end of syncd does.
+    pub fn delete_all(mut taps: Vec<Self>) -> Result<()> {
+        let Some(first) = taps.first() else {
+            return Ok(());
+        };
+        first.namespace.rtnl()?.delete_group(&taps)?;
+        for tap in &mut taps {
+            drop(tap.file.take());
+        }
+        Ok(())
+    }
+
     /// Removes the netdev; when this returns the kernel has.
     pub fn delete(mut self) -> Result<()> {
         // Closing the file would do, but not at once while a child that is just

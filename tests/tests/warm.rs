@@ -1,13 +1,15 @@
 //! Warm and cold starts, and the netdevs that a restart finds.
 
 use anyhow::{Result, ensure};
-use portsyncd_tests::oracle::Row;
-use portsyncd_tests::{Bed, Consumer, Tap, on_each_source, port_names, wait_until};
+use portsyncd_tests::oracle::{Row, rows};
+use portsyncd_tests::{Bed, Consumer, PATIENCE, Tap, on_each_source, port_names, wait_until};
 use redis::Commands;
 
 on_each_source!(
     a_warm_start_pushes_nothing,
     a_warm_start_of_swss_alone,
+    rows_that_agree_neither_go_nor_flicker_on_a_warm_start,
+    rows_stripped_by_a_system_warm_reboot_are_whole_again,
     warm_restart_enabled_without_a_count_is_cold,
     warm_restart_disabled_is_cold,
     replaced_netdevs_are_set_down_and_ignored,
@@ -45,6 +47,91 @@ fn warm_start(bed: &Bed, scope: &str) -> Result<()> {
     daemon.stop()
 }
 
+/// Ended as a crash ends it, and by SIGTERM.
+fn rows_that_agree_neither_go_nor_flicker_on_a_warm_start(bed: &Bed) -> Result<()> {
+    let ports = port_names(64);
+    bed.configure(&ports)?;
+    let taps = bed.taps(&ports)?;
+    let consumer = bed.consumer()?;
+    let daemon = bed.daemon()?;
+    consumer.wait_for("PortInitDone")?;
+    // Some are down, one way or another.
+    taps[3].down()?;
+    taps[5].carrier(false)?;
+    let mut rtnl = bed.namespace().rtnl()?;
+    portsyncd_tests::wait::wait_for("linkwatch has acted", PATIENCE, || {
+        Ok(rtnl.dump()?.values().all(portsyncd_tests::Netdev::settled))
+    })?;
+    bed.converge()?;
+    let mut state_db = bed.state_db()?;
+    for port in &ports {
+        let row = format!("PORT_TABLE|{port}");
+        state_db.hset::<_, _, _, ()>(row, "host_tx_ready", "true")?;
+    }
+    let before = rows(&mut state_db, "PORT_TABLE")?;
+    enable(bed, "swss", "true")?;
+    daemon.kill()?;
+
+    let commands = portsyncd_tests::Commands::watch(bed.redis())?;
+    for start in 2..4 {
+        let daemon = bed.daemon()?;
+        portsyncd_tests::wait::wait_for("PortInitDone again", PATIENCE, || {
+            Ok(consumer.times("PortInitDone") == start)
+        })?;
+        bed.converge()?;
+        let log = daemon.log().clone();
+        daemon.stop()?;
+        let last = log.text().lines().last().unwrap_or_default().to_owned();
+        ensure!(
+            last.contains("warm_restarts=1 cold_starts=0"),
+            "not a warm start: {last}"
+        );
+    }
+    ensure!(rows(&mut state_db, "PORT_TABLE")? == before);
+    for port in &ports {
+        let about = commands.about(&format!("\"PORT_TABLE|{port}\""));
+        let written: Vec<&String> = about.iter().filter(|line| !line.contains("GET")).collect();
+        let status = format!(
+            "\"netdev_oper_status\" \"{}\"",
+            before[port]["netdev_oper_status"]
+        );
+        ensure!(
+            written
+                .iter()
+                .all(|line| !line.to_uppercase().contains("\"DEL\"")
+                    && (line.contains("EXISTS") || line.contains(&status))),
+            "{port} was {status}: {written:?}"
+        );
+    }
+    ensure!(consumer.times("PortConfigDone") == 1 && consumer.times(&ports[0]) == 1);
+    Ok(())
+}
+
+fn rows_stripped_by_a_system_warm_reboot_are_whole_again(bed: &Bed) -> Result<()> {
+    let ports = port_names(16);
+    bed.configure(&ports)?;
+    let _taps = bed.taps(&ports)?;
+    let mut state_db = bed.state_db()?;
+    for port in &ports {
+        // finalize-warmboot keeps what orchagent cannot find out again.
+        let row = format!("PORT_TABLE|{port}");
+        state_db.hset::<_, _, _, ()>(row, "supported_speeds", "100000,50000")?;
+    }
+    enable(bed, "system", "true")?;
+    set_restore_count(bed, "0")?;
+    let daemon = bed.daemon()?;
+    bed.converge()?;
+    for port in &ports {
+        let row = bed.row(port)?;
+        ensure!(
+            row.len() == 5 && row["supported_speeds"] == "100000,50000",
+            "{row:?}"
+        );
+    }
+    expect_row(bed, "1")?;
+    daemon.stop()
+}
+
 fn warm_restart_enabled_without_a_count_is_cold(bed: &Bed) -> Result<()> {
     enable(bed, "system", "true")?;
     cold_start(bed)
@@ -77,22 +164,18 @@ fn replaced_netdevs_are_set_down_and_ignored(bed: &Bed) -> Result<()> {
     let daemon = bed.start(bed.config().set("link.existing_netdevs", "replace"))?;
     consumer.wait_for("PortConfigDone")?;
     let mut rtnl = bed.namespace().rtnl()?;
-    wait_until(
-        "the old netdevs are down",
-        portsyncd_tests::PATIENCE,
-        || {
-            let netdevs = rtnl.dump()?;
-            let up: Vec<&String> = ports[..3]
-                .iter()
-                .filter(|port| netdevs[port.as_str()].admin_up())
-                .collect();
-            Ok(if up.is_empty() {
-                std::ops::ControlFlow::Break(())
-            } else {
-                std::ops::ControlFlow::Continue(format!("{up:?} are up"))
-            })
-        },
-    )?;
+    wait_until("the old netdevs are down", PATIENCE, || {
+        let netdevs = rtnl.dump()?;
+        let up: Vec<&String> = ports[..3]
+            .iter()
+            .filter(|port| netdevs[port.as_str()].admin_up())
+            .collect();
+        Ok(if up.is_empty() {
+            std::ops::ControlFlow::Break(())
+        } else {
+            std::ops::ControlFlow::Continue(format!("{up:?} are up"))
+        })
+    })?;
     // The old netdevs change; only the new one is a port.
     taps.iter().try_for_each(|tap| tap.set_mtu(1400))?;
     let _new = bed.tap("Ethernet12")?;

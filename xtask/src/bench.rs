@@ -10,12 +10,12 @@
 //! BENCHMARKS.md says what each figure means.
 
 mod blocking;
-mod build;
+pub(crate) mod build;
 mod cold_start;
 mod failure;
 mod footprint;
 mod host;
-mod interrupt;
+pub(crate) mod interrupt;
 mod isolated;
 mod kernel_clock;
 mod netlink;
@@ -28,6 +28,7 @@ mod storm;
 mod subject;
 mod usage;
 mod vm;
+mod warm_restart;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -183,6 +184,7 @@ fn measure(daemon: &Path, args: &Args, interrupt: &Interrupt, report: &mut Repor
         let world = World::new(LARGE_PORTS, daemon, interrupt)?;
         if wanted(Figures::Start) {
             cold_start::measure(&world, &plan, report)?;
+            warm_restart::measure(&world, &plan, report)?;
         }
         if wanted(Figures::Footprint) {
             footprint::measure(&world, &plan, report)?;

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod apt;
 mod bench;
 mod btf;
+mod chaos;
 mod command;
 mod demo;
 mod deploy;
@@ -41,6 +42,8 @@ enum Command {
     Bench(bench::Args),
     /// Make the Debian package and the tarball that a switch installs
     Dist(dist::Args),
+    /// Let faults and storms loose on the release daemon, and judge it after each round
+    Chaos(chaos::Args),
     /// Check formatting and lints of both workspaces
     Lint,
     /// Set up, lint, check the eBPF object, build the daemon, run every test
@@ -65,6 +68,7 @@ fn main() -> Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Dist(args) => dist::run(&args),
+        Command::Chaos(args) => chaos::run(&args),
         Command::Lint => lint::run(),
         Command::Test => test::run(),
         Command::TestVm(args) => vm::run(&args),

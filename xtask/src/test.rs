@@ -10,9 +10,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::command::{cargo, find_program, is_root, run as run_command, workspace_root};
+use crate::command::{
+    cargo, find_program, is_root, run as run_command, target_dir, workspace_root,
+};
 use crate::stages::Stages;
-use crate::{deploy, ebpf, lint, setup, vm};
+use crate::{chaos, deploy, ebpf, lint, setup, vm};
 
 /// Runs every stage up to the first that fails.
 pub(crate) fn run() -> Result<()> {
@@ -33,7 +35,10 @@ fn every_stage(stages: &mut Stages, root: &Path) -> Result<()> {
     })?;
     stages.run("guide and package", deploy::without_a_guest)?;
     stages.run("test", || run_command(&mut tests_as_root(root)?))?;
-    stages.run("test-vm", || vm::run(&vm::Args::of_test()))
+    stages.run("test-vm", || vm::run(&vm::Args::of_test()))?;
+    stages.run("chaos", || {
+        chaos::run_short(&target_dir(root).join("release/portsyncd"))
+    })
 }
 
 /// `cargo test` of the whole workspace whose executables run as root.

@@ -26,12 +26,12 @@ use tokio::sync::mpsc;
 use tracing::{error, info};
 
 use crate::cli;
-use crate::config::{Config, ExistingNetdevs};
+use crate::config::{self, Config, ExistingNetdevs};
 use crate::db::address::DbAddresses;
 use crate::db::{Follower, StateWriter};
 use crate::exit::Exit;
 use crate::link::gate::Gate;
-use crate::link::{self, LinkError};
+use crate::link::{self, Choice, LinkError};
 use crate::logging::{FollowedLevel, LogHandle};
 use crate::observe::{self, Meters, Teller, Told};
 use crate::privileges;
@@ -145,10 +145,16 @@ impl Life {
             what: "signals",
             source,
         })?;
-        // The kernel verifies the eBPF program for milliseconds; meanwhile the
-        // databases are read, and the configuration is pushed, which may be repeated.
+        // The kernel verifies the eBPF program for milliseconds. Where it is insisted on,
+        // the databases are read and the configuration is pushed meanwhile, which may be
+        // repeated; `auto` begins on a plain socket and changes over once in step.
+        let auto = config.link.source == config::Source::Auto;
         let link = config.link.clone();
-        let opening = gate.ask(move || link::choose(&link));
+        let opening = if auto {
+            gate.ask(move || link::plain(&link))
+        } else {
+            gate.ask(move || link::choose(&link))
+        };
 
         let database = &config.database;
         let (events, db_events) = mpsc::channel(DB_EVENTS_AHEAD);
@@ -161,7 +167,8 @@ impl Life {
             requests,
             FollowedLevel::new(log),
         )
-        .telling(followed);
+        .telling(followed)
+        .pushing_on_request(config.link.existing_netdevs == ExistingNetdevs::Replace);
         let writer = StateWriter::new(
             Arc::new(addresses.state.clone()),
             database.state_table_alias.as_deref(),
@@ -169,20 +176,15 @@ impl Life {
             database.retry_interval,
         );
         tokio::spawn(follower.run());
+        info!(version = cli::VERSION, state_db = %addresses.state, "portsyncd started");
         let choice = opening.await.unwrap_or(Err(LinkError::GateClosed))?;
-        info!(
-            version = cli::VERSION,
-            source = choice.source.as_str(),
-            reason = choice.reason,
-            state_db = %addresses.state,
-            "portsyncd started"
-        );
-        teller.tell(Told::Source {
-            source: choice.source.as_str(),
-            reason: choice.reason,
-        });
+        if !auto {
+            say_source(&choice);
+        }
+        teller.tell(told_source(&choice));
         Road::new(RoadParts {
             source: choice.source,
+            provisional: auto,
             gate,
             table: PortTable::new(NameFilter::new(config.link.extra_ports.clone())),
             writer,
@@ -196,5 +198,20 @@ impl Life {
         })
         .run(signals)
         .await
+    }
+}
+
+fn say_source(choice: &Choice) {
+    info!(
+        source = choice.source.as_str(),
+        reason = choice.reason,
+        "link source"
+    );
+}
+
+fn told_source(choice: &Choice) -> Told {
+    Told::Source {
+        source: choice.source.as_str(),
+        reason: choice.reason.clone(),
     }
 }

@@ -38,6 +38,8 @@ pub(super) enum Reason {
     Loss,
     /// The carrier hook is in place, or has missed changes.
     Hook,
+    /// The link source was changed for a better one.
+    Source,
     /// STATE_DB came back, or was emptied.
     Reconnect,
     /// `link.resync_interval_secs`.
@@ -54,6 +56,7 @@ impl Reason {
             Self::Start => "start",
             Self::Loss => "loss",
             Self::Hook => "hook",
+            Self::Source => "source",
             Self::Reconnect => "reconnect",
             Self::Interval => "interval",
             Self::Partial => "partial",

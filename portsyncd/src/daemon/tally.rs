@@ -145,12 +145,19 @@ impl Tally {
         }
     }
 
-    /// The account that the daemon leaves behind.
-    pub(super) fn log(&self) {
+    /// Dumps that have ended, complete or not.
+    pub(super) fn dumps_ended(&self) -> u64 {
+        self.meters.link.dumps_complete.get() + self.meters.link.dumps_partial.get()
+    }
+
+    /// The account that the daemon leaves behind; `carrier_downs` are the kernel's
+    /// counts of all ports there are.
+    pub(super) fn log(&self, carrier_downs: u64) {
         let meters = &self.meters;
         info!(
             link_messages = meters.link.messages.get(),
             carrier_changes = meters.link.carrier_changes.get(),
+            carrier_downs,
             dump_entries = meters.link.dump_entries.get(),
             malformed = meters.link.decode_errors.get(),
             ring_lost = meters.link.ring_lost.get(),

@@ -13,7 +13,9 @@ use tokio::time::Instant;
 
 /// The first pause after an alarm; it doubles up to the longest.
 const FIRST: Duration = Duration::from_millis(250);
-/// The longest pause where Redis tells of an emptied database.
+/// The shortest pause: our own deletions alarm as well.
+const SPACING: Duration = Duration::from_millis(50);
+/// The longest pause where Redis tells of an emptied database and of deleted rows.
 const TOLD: Duration = Duration::from_secs(10);
 /// The longest pause where it does not.
 const UNTOLD: Duration = Duration::from_millis(500);
@@ -33,6 +35,7 @@ pub(super) struct Vigil {
     next: Instant,
     pause: Duration,
     longest: Duration,
+    last: Option<Instant>,
     all: bool,
 }
 
@@ -40,21 +43,25 @@ impl Vigil {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             next: now + UNTOLD,
-            pause: FIRST,
+            pause: UNTOLD,
             longest: UNTOLD,
+            last: None,
             all: false,
         }
     }
 
     /// Whether Redis tells of an emptied database, on the connection there is now.
     pub(super) fn told(&mut self, told: bool) {
+        let at_rest = self.pause == self.longest;
         self.longest = if told { TOLD } else { UNTOLD };
-        self.pause = self.pause.min(self.longest);
+        if at_rest || self.pause > self.longest {
+            self.pause = self.longest;
+        }
     }
 
     /// Something was emptied, or may have been: look at once, and soon again.
     pub(super) fn alarm(&mut self, now: Instant) {
-        self.next = now;
+        self.next = (self.last).map_or(now, |last| now.max(last + SPACING));
         self.pause = FIRST;
         self.all = true;
     }
@@ -74,6 +81,7 @@ impl Vigil {
         if now < self.next {
             return None;
         }
+        self.last = Some(now);
         self.next = now + self.pause;
         self.pause = (self.pause * 2).min(self.longest);
         // While looks are close, each is a whole one.
@@ -116,6 +124,21 @@ mod tests {
         assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1]));
         assert_eq!(pauses[7], TOLD);
         assert_eq!(next_look(&mut vigil).1, Look::Some);
+    }
+
+    #[test]
+    fn with_news_there_is_little_to_look_at() {
+        let mut now = Instant::now();
+        let mut vigil = Vigil::new(now);
+        next_look(&mut vigil);
+        vigil.told(true);
+        let end = now + Duration::from_secs(100);
+        let mut looks = 0;
+        while now < end {
+            now = next_look(&mut vigil).0;
+            looks += 1;
+        }
+        assert!(looks <= 12, "{looks} looks in 100 s");
     }
 
     #[test]

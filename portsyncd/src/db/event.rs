@@ -66,6 +66,9 @@ pub enum DbRequest {
     Reread,
     /// Send PortInitDone, of this life: how often [`DbEvent::Again`] has come.
     PortInitDone(u32),
+    /// The netdevs of before this start are known: with `existing_netdevs =
+    /// "replace"` orchagent may make new ones.
+    MayPush,
     /// Look whether APPL_DB still has our signals.
     CheckSignals,
     /// Search STATE_DB for rows of an earlier daemon's.

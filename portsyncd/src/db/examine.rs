@@ -12,7 +12,8 @@ use super::{DbError, connect, keyspace};
 pub struct Examined {
     /// SONiC's name, the address, and Redis' version or why there is no answer.
     pub databases: Vec<(&'static str, String, Result<String, DbError>)>,
-    /// Whether changes of CONFIG_DB are told; `None`: Redis does not say.
+    /// Whether changes of CONFIG_DB and deleted rows of STATE_DB are told; `None`: Redis
+    /// does not say.
     pub keyspace_events: Option<bool>,
 }
 
@@ -26,10 +27,11 @@ pub async fn examine(addresses: &DbAddresses, within: Duration) -> Examined {
     ] {
         databases.push((name, address.to_string(), version(address, within).await));
     }
-    let keyspace_events = match connect::multiplexed(&addresses.config, within).await {
+    let published = match connect::multiplexed(&addresses.config, within).await {
         Ok(mut config_db) => keyspace::events_enabled(&mut config_db).await,
         Err(_) => None,
     };
+    let keyspace_events = published.map(|published| published.rows && published.deletions);
     Examined {
         databases,
         keyspace_events,

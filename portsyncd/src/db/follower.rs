@@ -7,8 +7,8 @@
 //! flow out. It never writes a port's row of STATE_DB.
 
 mod again;
+mod requested;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,6 +30,9 @@ use super::sentry::Sentry;
 use super::warm_restart::{self, StartKind};
 use super::{Boot, DbError, DbEvent, DbRequest, connect, keys, logger_row, state_rows};
 use crate::logging::FollowedLevel;
+use crate::logging::outage::Outage;
+
+use requested::{Push, Requested};
 
 /// Follows the databases. See the module's documentation.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub struct Follower {
     connected: Arc<AtomicBool>,
     channels: Channels,
     producer: Producer,
+    /// The push waits for [`DbRequest::MayPush`].
+    push_waits: bool,
     progress: Progress,
 }
 
@@ -56,18 +61,11 @@ struct Progress {
     push: Option<Vec<ConfigRow>>,
     again: again::Again,
     requested: Requested,
+    /// Redis tells of deleted rows.
+    hears_deletions: bool,
     said: Said,
-}
-
-/// What the road asked for and has not got yet.
-#[derive(Debug, Default)]
-struct Requested {
-    /// Of which life.
-    port_init_done: Option<u32>,
-    check_signals: bool,
-    search: bool,
-    reread: bool,
-    is_port: BTreeSet<IfName>,
+    /// The databases are away.
+    outage: Outage,
 }
 
 /// What the log has said.
@@ -75,8 +73,6 @@ struct Requested {
 struct Said {
     /// How CONFIG_DB is followed.
     keyspace: bool,
-    /// That the databases are away.
-    away: bool,
 }
 
 /// The connections of one session.
@@ -108,8 +104,7 @@ impl From<RoadGone> for SessionEnd {
 }
 
 impl Follower {
-    /// `timeout` bounds connecting and each answer, `longest_pause` the pause
-    /// between attempts.
+    /// `timeout` bounds connecting and each answer, `longest_pause` each pause.
     #[must_use]
     pub fn new(
         addresses: Arc<DbAddresses>,
@@ -120,7 +115,7 @@ impl Follower {
         level: FollowedLevel,
     ) -> Self {
         Self {
-            channels: Channels::new(&addresses.config),
+            channels: Channels::new(&addresses),
             producer: Producer::new(&addresses.appl),
             backoff: Backoff::new(longest_pause),
             addresses,
@@ -129,6 +124,7 @@ impl Follower {
             requests,
             level,
             connected: Arc::default(),
+            push_waits: false,
             progress: Progress::default(),
         }
     }
@@ -140,6 +136,14 @@ impl Follower {
         self
     }
 
+    /// The configuration is pushed only after [`DbRequest::MayPush`]: whatever
+    /// netdev orchagent makes of it must not be taken for one of before.
+    #[must_use]
+    pub fn pushing_on_request(mut self, on_request: bool) -> Self {
+        self.push_waits = on_request;
+        self
+    }
+
     /// Follows the databases until the road is gone.
     pub async fn run(mut self) {
         loop {
@@ -147,7 +151,7 @@ impl Follower {
                 SessionEnd::RoadGone => return,
                 SessionEnd::Broken(error) => {
                     self.connected.store(false, Ordering::Relaxed);
-                    if !std::mem::replace(&mut self.progress.said.away, true) {
+                    if self.progress.outage.begins(&error) {
                         warn!(
                             config_db = %self.addresses.config,
                             appl_db = %self.addresses.appl,
@@ -186,8 +190,8 @@ impl Follower {
             Ok(connected) => connected,
             Err(error) => return SessionEnd::Broken(error),
         };
-        let answered = timeout(within, self.channels.subscribe(&mut subscriber)).await;
-        if let Err(error) = answered.unwrap_or(Err(DbError::Timeout {
+        let answer = timeout(within, self.channels.subscribe(&mut subscriber)).await;
+        if let Err(error) = answer.unwrap_or(Err(DbError::Timeout {
             what: "PSUBSCRIBE of CONFIG_DB",
             after_ms: within.as_millis(),
         })) {
@@ -224,7 +228,7 @@ impl Follower {
         self.settle_debts(session).await?;
         self.backoff.reset();
         self.connected.store(true, Ordering::Relaxed);
-        if std::mem::take(&mut self.progress.said.away) {
+        if self.progress.outage.ends() {
             info!(config_db = %self.addresses.config, "configuration databases reachable again");
         }
         Ok(())
@@ -286,9 +290,12 @@ impl Follower {
         if std::mem::replace(&mut self.progress.said.keyspace, true) {
             return;
         }
-        match keyspace::events_enabled(&mut session.config_db).await {
-            Some(true) => info!("CONFIG_DB is followed by keyspace events"),
-            Some(false) => warn!(
+        let published = keyspace::events_enabled(&mut session.config_db).await;
+        self.progress.hears_deletions =
+            self.channels.hear_deletions() && published.is_some_and(|p| p.deletions);
+        match published {
+            Some(published) if published.rows => info!("CONFIG_DB is followed by keyspace events"),
+            Some(_) => warn!(
                 "Redis publishes no keyspace events: a port added to CONFIG_DB is noticed when its \
                  netdev shows up or at the next resync; set notify-keyspace-events AKE"
             ),
@@ -338,6 +345,9 @@ impl Follower {
     }
 
     async fn touched(&mut self, session: &mut Session, touched: Touched) -> Result<(), SessionEnd> {
+        if touched.rows {
+            self.send(DbEvent::Alarm).await?;
+        }
         let config = &self.addresses.config;
         if touched.logger {
             let level = logger_row::read(&mut session.config_db, config.separator()).await?;
@@ -363,7 +373,9 @@ impl Follower {
         if std::mem::take(&mut self.progress.requested.check_signals) {
             self.check_signals(session).await?;
         }
-        if let Some(rows) = &self.progress.push {
+        if let Some(rows) = &self.progress.push
+            && (self.progress.requested.push == Push::MayGo || !self.push_waits)
+        {
             let count = rows.len();
             self.producer
                 .push_config(&mut session.appl_db, rows)
@@ -422,20 +434,6 @@ impl Follower {
 
     async fn send(&self, event: DbEvent) -> Result<(), RoadGone> {
         self.events.send(event).await.map_err(|_| RoadGone)
-    }
-}
-
-impl Requested {
-    fn note(&mut self, request: DbRequest) {
-        match request {
-            DbRequest::IsPort(name) => {
-                self.is_port.insert(name);
-            }
-            DbRequest::Reread => self.reread = true,
-            DbRequest::PortInitDone(life) => self.port_init_done = Some(life),
-            DbRequest::CheckSignals => self.check_signals = true,
-            DbRequest::SearchRows => self.search = true,
-        }
     }
 }
 

@@ -46,6 +46,18 @@ pub fn choose(link: &config::Link) -> Result<Choice, LinkError> {
     }
 }
 
+/// Opens the plain source, which takes no time: `auto` begins with it.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn plain(link: &config::Link) -> Result<Choice, LinkError> {
+    let source = NetlinkSource::open(link.netlink_rcvbuf_bytes())?;
+    Ok(Choice {
+        source: LinkSource::Netlink(source),
+        reason: "auto: until the eBPF program is loaded".to_owned(),
+    })
+}
+
 /// The configuration insists on what the host refuses: say what would help.
 fn insisted(refused: LinkError) -> LinkError {
     match refused {

@@ -23,7 +23,7 @@ mod socket;
 
 use portsyncd_common::LinkRecord;
 
-pub use choose::{Choice, choose};
+pub use choose::{Choice, choose, plain};
 pub use error::LinkError;
 pub use set_down::set_down;
 

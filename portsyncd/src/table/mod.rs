@@ -287,6 +287,15 @@ impl PortTable {
         Some(self.netdevs.get(&ifindex)?.carrier.downs())
     }
 
+    /// The sum of [`carrier_downs`](Self::carrier_downs) of all ports.
+    #[must_use]
+    pub fn carrier_downs_of_all(&self) -> u64 {
+        (self.ports.values().filter(|port| port.is_member()))
+            .filter_map(|port| self.netdevs.get(&port.netdev?))
+            .map(|netdev| u64::from(netdev.carrier.downs()))
+            .sum()
+    }
+
     /// Where the way to PortInitDone stands, and how many ports are awaited.
     #[must_use]
     pub fn init_stage(&self) -> (InitStage, usize) {

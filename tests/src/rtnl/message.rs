@@ -9,6 +9,7 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_CARRIER_DOWN_COUNT: u16 = 48;
 const IFLA_INFO_KIND: u16 = 1;
 const HEADERS: usize = 32;
 
@@ -90,6 +91,7 @@ pub(super) fn netdev(message: &[u8]) -> Result<Netdev> {
         name: String::new(),
         flags: u32_at(message, 24)?,
         mtu: 0,
+        carrier_downs: 0,
         master: None,
         kind: None,
     };
@@ -98,6 +100,7 @@ pub(super) fn netdev(message: &[u8]) -> Result<Netdev> {
         match kind {
             IFLA_IFNAME => netdev.name = text(value),
             IFLA_MTU => netdev.mtu = u32_at(value, 0)?,
+            IFLA_CARRIER_DOWN_COUNT => netdev.carrier_downs = u32_at(value, 0)?,
             IFLA_MASTER => netdev.master = Some(u32_at(value, 0)?),
             IFLA_LINKINFO => {
                 for inner in attributes(value) {

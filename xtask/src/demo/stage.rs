@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn the_link_source_is_taken_from_the_log() {
-        let log = "x NOTICE starting\nx NOTICE portsyncd started version=\"0.1.0\" \
-                   source=\"ebpf\" reason=\"auto: the host allows it\" state_db=…";
+        let log = "x NOTICE starting\nx NOTICE portsyncd started version=\"0.1.0\" state_db=…\n\
+                   x NOTICE link source source=\"ebpf\" reason=\"auto: the host allows it\"";
         assert_eq!(
             link_source(log),
             "link source: ebpf (auto: the host allows it)"

@@ -26,7 +26,7 @@ impl Road {
                 teller.state_db_up();
                 table.acked(&changes);
                 writer.recycle(changes);
-                if std::mem::take(&mut self.said.away) {
+                if self.outage.ends() {
                     info!("STATE_DB reachable again");
                     notify::status("in step");
                 }
@@ -64,7 +64,7 @@ impl Road {
                 table.failed(&changes);
                 self.tally.broken(changes.len());
                 teller.state_db_down(&error);
-                if !std::mem::replace(&mut self.said.away, true) {
+                if self.outage.begins(&error) {
                     warn!(%error, "STATE_DB unreachable, retrying; changes are kept");
                     notify::status("STATE_DB unreachable, retrying; changes are kept");
                 }
@@ -113,6 +113,7 @@ impl Road {
                 self.tally.meters.port_init_done.set(1);
                 teller.tell(Told::PortInitDone);
                 portsyncd_sys::trim_heap();
+                self.settle_at = self.settle_at.map(|at| at.min(Instant::now()));
                 let totals = table.totals();
                 info!(
                     up = totals.up,

@@ -18,9 +18,12 @@ impl Road {
     /// Takes what the link source has.
     pub(super) fn drain(&mut self) -> Result<(), LinkError> {
         self.tally.awake();
+        let told_until_ns = self.told_until_ns;
         let RoadParts { source, table, .. } = &mut self.parts;
         let drained = match source.drain(|record| {
-            table.link_message(record);
+            if record.timestamp_ns >= told_until_ns {
+                table.link_message(record);
+            }
         }) {
             Ok(drained) => drained,
             Err(error) => return self.reopen(&error),

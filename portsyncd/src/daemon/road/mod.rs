@@ -5,6 +5,7 @@
 //! [`Follower`](crate::db::Follower) and signals come in from beside it.
 
 mod carrier;
+mod change_over;
 mod databases;
 mod kernel;
 mod start;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
 use carrier::CarrierCare;
+use change_over::Better;
 use start::READY_WITHIN;
 
 use super::hook::Hook;
@@ -39,6 +41,7 @@ use crate::link::dump::{self, DumpPart};
 use crate::link::gate::Gate;
 use crate::link::{self, LinkError, LinkSource};
 use crate::logging::budget::{Budget, per_second};
+use crate::logging::outage::Outage;
 use crate::observe::{Teller, Told};
 use crate::table::{InitStage, PortTable};
 
@@ -51,6 +54,8 @@ const FAR: Duration = Duration::from_hours(1);
 /// What the road is made of.
 pub(super) struct RoadParts {
     pub(super) source: LinkSource,
+    /// `source` is to be changed for a better one once the road is in step.
+    pub(super) provisional: bool,
     pub(super) gate: Arc<Gate>,
     pub(super) table: PortTable,
     pub(super) writer: StateWriter,
@@ -83,6 +88,13 @@ pub(super) struct Road {
     privileges: Privileges,
     /// When the first dump is not waited for any longer.
     eoiu_until: Option<Instant>,
+    /// When what is expensive, and nobody waits for, may begin.
+    settle_at: Option<Instant>,
+    /// The source that follows a provisional one.
+    better: Better,
+    /// Records from before this time were told by the source before: `CLOCK_MONOTONIC`,
+    /// nanoseconds.
+    told_until_ns: u64,
     vigil: Vigil,
     /// How often APPL_DB was emptied and everything began again.
     life: u32,
@@ -90,6 +102,8 @@ pub(super) struct Road {
     search: Search,
     queue: Queue,
     said: Said,
+    /// STATE_DB is away.
+    outage: Outage,
 }
 
 /// What others have been told once.
@@ -100,8 +114,8 @@ struct Said {
     ready: bool,
     /// Everybody: the initial synchronisation is in STATE_DB.
     in_step: bool,
-    /// The log: STATE_DB is away.
-    away: bool,
+    /// The follower: the netdevs of before this start are known.
+    may_push: bool,
     /// STATE_DB: what the table knew when it first answered.
     connected: bool,
 }
@@ -154,11 +168,15 @@ impl Road {
             eoiu: false,
             privileges: Privileges::Needed,
             eoiu_until: None,
+            settle_at: None,
+            better: Better::default(),
+            told_until_ns: 0,
             vigil: Vigil::new(now),
             life: 0,
             search: Search::AfterDump,
             queue: Queue::Republishing,
             said: Said::default(),
+            outage: Outage::default(),
             parts,
         }
     }
@@ -188,6 +206,7 @@ impl Road {
                 }
                 event = parts.writer.next() => self.written(event),
                 attached = self.hook.attached() => self.hooked(attached),
+                choice = self.better.opened() => self.change_over(choice)?,
                 part = next_part(&mut self.dump) => self.dumped(part)?,
                 event = parts.db_events.recv() => match event {
                     Some(event) => self.database(event),
@@ -333,6 +352,10 @@ impl Road {
         {
             permit.send(DbRequest::PortInitDone(self.life));
         }
+        let dumped = self.tally.dumps_ended() + self.tally.eoiu_timeouts > 0;
+        if dumped && !self.said.may_push {
+            self.said.may_push = db_requests.try_send(DbRequest::MayPush).is_ok();
+        }
         let old = table.take_set_down();
         if !old.is_empty() {
             self.set_down(old);
@@ -352,9 +375,7 @@ impl Road {
     /// Privileges are for the hook, and for setting down what the first dump finds with
     /// `existing_netdevs = "replace"`.
     fn close_gate(&mut self) {
-        let link = &self.tally.meters.link;
-        let dumped = link.dumps_complete.get() + link.dumps_partial.get() > 0;
-        let set_down = self.parts.watch_at_once || dumped;
+        let set_down = self.parts.watch_at_once || self.tally.dumps_ended() > 0;
         if self.privileges == Privileges::Needed && set_down && self.hook.is_settled() {
             self.privileges = Privileges::GivenUp;
             self.parts.gate.close();
@@ -403,6 +424,7 @@ impl Road {
             self.care.deadline(self.is_written()),
             self.parts.teller.deadline(),
             self.eoiu_until,
+            self.settle_at,
             Some(self.vigil.deadline()),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now + FAR);

@@ -14,6 +14,10 @@ use crate::table::InitStage;
 /// READY is not held back for longer: a switch without Redis still boots.
 pub(super) const READY_WITHIN: Duration = Duration::from_secs(30);
 
+/// What is expensive waits so long for PortInitDone, which a port without a netdev
+/// may hold up for ever.
+const INIT_WITHIN: Duration = Duration::from_secs(1);
+
 impl Road {
     /// Starts taking link events, and the first dump.
     pub(super) fn watch(&mut self) {
@@ -52,6 +56,10 @@ impl Road {
 
     pub(super) fn tell_ready(&mut self, now: Instant) {
         self.give_eoiu_up(now);
+        if self.settle_at.is_some_and(|at| at <= now) {
+            self.settle_at = None;
+            self.settle_source();
+        }
         if self.said.in_step {
             return;
         }
@@ -77,19 +85,12 @@ impl Road {
                 notify::status(status);
             } else {
                 notify::ready(status);
-                self.hook_carrier();
+                self.settle_at = Some(now + INIT_WITHIN);
             }
         } else if !self.said.ready && now >= self.started + READY_WITHIN {
             self.said.ready = true;
             notify::ready("running, but not yet in step: see the log");
-            self.hook_carrier();
+            self.settle_at = Some(now + INIT_WITHIN);
         }
-    }
-
-    /// From here on a thread that reads megabytes delays nobody's first row.
-    pub(super) fn hook_carrier(&mut self) {
-        let RoadParts { source, gate, .. } = &self.parts;
-        self.hook.start(source, gate);
-        self.parts.teller.tell(self.hook.told());
     }
 }

@@ -42,7 +42,7 @@ impl Road {
         debug!(?accounts, "link messages: seen = submitted + lost");
         let accounts = self.parts.source.carrier_accounts();
         debug!(?accounts, "carrier changes: seen = submitted + lost");
-        self.tally.log();
+        self.tally.log(self.parts.table.carrier_downs_of_all());
         Ok(())
     }
 }

@@ -50,6 +50,7 @@ impl Road {
     /// APPL_DB lost our signals: swss starts anew.
     pub(super) fn begin_again(&mut self, life: u32, dpu: bool) {
         self.life = life;
+        self.said.may_push = false;
         self.tally.cold_starts += 1;
         self.tally.meters.port_init_done.set(0);
         self.parts.teller.tell(Told::Start(StartKind::Cold));

@@ -18,6 +18,7 @@ use portsyncd_common::IfName;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::requested::Push;
 use super::{Boot, DbError, DbEvent, Follower, Session, SessionEnd};
 use crate::db::sentry::Sentry;
 use crate::db::warm_restart::{self, StartKind};
@@ -124,7 +125,8 @@ impl Follower {
         // Not earlier: two more connections would hold a start's signals up.
         if !std::mem::replace(&mut session.sentry_asked, true) {
             session.sentry = Sentry::post(&self.addresses, self.timeout).await;
-            self.send(DbEvent::Told(session.sentry.is_some())).await?;
+            let told = session.sentry.is_some() && self.progress.hears_deletions;
+            self.send(DbEvent::Told(told)).await?;
         }
         let signals = self.progress.again.signals();
         if signals.is_empty() || self.progress.again.waits.is_some() {
@@ -188,6 +190,7 @@ impl Follower {
         self.progress.awaited = false;
         self.progress.push = None;
         self.progress.requested.port_init_done = None;
+        self.progress.requested.push = Push::Waits;
         self.send(DbEvent::Again {
             life,
             dpu: boot.dpu,

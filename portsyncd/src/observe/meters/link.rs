@@ -5,7 +5,15 @@ use prometheus::{IntCounter, IntCounterVec, Registry, Result};
 use super::family::{counter, counters};
 
 /// Reasons of full dumps, as `portsyncd_resyncs_total` has them.
-const RESYNC_REASONS: [&str; 6] = ["start", "loss", "hook", "reconnect", "interval", "partial"];
+const RESYNC_REASONS: [&str; 7] = [
+    "start",
+    "loss",
+    "hook",
+    "source",
+    "reconnect",
+    "interval",
+    "partial",
+];
 
 /// Link events, dumps, requests to settle.
 #[derive(Debug)]
