@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long)]
     keep: bool,
     /// Leave out the guide's blocks that have this in them; may be repeated
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     skip: Vec<String>,
     /// Only the guide, without the checks
     #[arg(long)]
@@ -176,7 +176,8 @@ fn pack(root: &Path, made: &Made, scripts: &[Script], payload: &Path) -> Result<
     for file in ["portsyncd.service", "portsyncd.conf.example"] {
         copy(&root.join(file), file)?;
     }
-    copy(&std::env::current_exe()?, "xtask")?;
+    // By this name it is there even if it was built anew meanwhile.
+    copy(Path::new("/proc/self/exe"), "xtask")?;
     for script in scripts {
         fs::write(place.join("scripts").join(&script.name), &script.text)?;
     }

@@ -7,6 +7,7 @@
 mod carrier;
 mod databases;
 mod kernel;
+mod status;
 mod stop;
 
 use std::pin::Pin;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
 use carrier::CarrierCare;
+use status::StatusLine;
 
 use super::hook::Hook;
 use super::notify;
@@ -68,6 +70,7 @@ pub(super) struct Road {
     pace: Pace,
     watchdog: Watchdog,
     care: CarrierCare,
+    status: StatusLine,
     started: Instant,
     /// Link events are taken; before that they wait in the kernel.
     watching: bool,
@@ -135,6 +138,7 @@ impl Road {
             pace: Pace::new(longest_hold(parts.reloader.config()), now),
             watchdog: Watchdog::new(&parts.reloader.config().health, now),
             care: CarrierCare::new(&parts.reloader.config().link, now),
+            status: StatusLine::new(now),
             started: now,
             watching: false,
             more: false,
@@ -152,7 +156,6 @@ impl Road {
         if self.parts.watch_at_once {
             self.watch();
         }
-        notify::status("waiting for the databases and the first dump");
         let timer = sleep_until(Instant::now() + FAR);
         tokio::pin!(timer);
         loop {
@@ -216,6 +219,7 @@ impl Road {
         }
         self.tell_ready(now);
         self.close_gate();
+        self.tell_status(now);
         self.watchdog.alive(now);
     }
 
@@ -356,15 +360,13 @@ impl Road {
             && writer.in_flight() == 0
             && table.waiting() == 0;
         if synchronised {
-            self.said.ready = true;
             portsyncd_sys::trim_heap();
-            notify::ready("in step");
-            self.hook_carrier();
-        } else if now >= self.started + READY_WITHIN {
-            self.said.ready = true;
-            notify::ready("running, but not yet in step: see the log");
-            self.hook_carrier();
+        } else if now < self.started + READY_WITHIN {
+            return;
         }
+        self.said.ready = true;
+        notify::ready(&self.standing());
+        self.hook_carrier();
     }
 
     /// When the changes that wait have to be looked at without any event.
@@ -402,6 +404,7 @@ impl Road {
             ready,
             self.watchdog.deadline(),
             self.care.deadline(),
+            self.status.deadline(),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now + FAR);
         if timer.deadline() != next {
@@ -418,7 +421,7 @@ impl Road {
         self.pace
             .set_longest(longest_hold(self.parts.reloader.config()));
         if self.said.ready {
-            notify::ready("in step");
+            notify::ready(&self.standing());
         }
     }
 }
