@@ -9,8 +9,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::apt::{Apt, own_suite};
 use crate::command::{
-    as_root, cargo, find_program, run as run_command, target_dir, workspace_root,
+    as_root, cargo, find_program, run as run_command, target_dir, try_read, workspace_root,
 };
 use crate::ebpf::toolchain::{BPF_LINKER, Rustc, Toolchain, linker_is_right};
 
@@ -83,11 +84,43 @@ fn install_programs() -> Result<()> {
 /// Finds QEMU; installs it where it is missing.
 pub(crate) fn qemu() -> Result<PathBuf> {
     const PROGRAM: &str = "qemu-system-x86_64";
+    const PACKAGE: &str = "qemu-system-x86";
     if find_program(PROGRAM).is_none() {
-        install(&["qemu-system-x86"])?;
+        // It has to be of the same version as those.
+        let mut query = Command::new("dpkg-query");
+        let tools = query.args(["--show", "--showformat=${Version}", "qemu-utils"]);
+        if try_read(tools).is_some_and(|version| version.contains("~bpo")) {
+            install_from_backports(PACKAGE)?;
+        } else {
+            install(&[PACKAGE])?;
+        }
     }
     find_program(PROGRAM)
         .with_context(|| format!("package qemu-system-x86 is installed, but has no `{PROGRAM}`"))
+}
+
+/// Installs a package that starts no service from the release's backports, which the
+/// machine's own apt need not know. Nothing that is installed is changed.
+fn install_from_backports(package: &str) -> Result<()> {
+    let suite = own_suite().context("only Debian has backports")?;
+    let directory = target_dir(&workspace_root()?).join("apt");
+    let apt = Apt::new(&directory, &suite, &["-backports"], true, "amd64")?;
+    let purpose = format!("installing {package}");
+    eprintln!("setup: {purpose} from {suite}-backports");
+    let mut install = as_root("env", &purpose)?;
+    install.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    install.args(apt.command("apt-get").get_args());
+    install.args([
+        "install",
+        "--yes",
+        "--no-remove",
+        "--no-upgrade",
+        "--no-install-recommends",
+    ]);
+    install
+        .arg(format!("--target-release={suite}-backports"))
+        .arg(package);
+    run_command(&mut install)
 }
 
 /// Finds the BPF toolchain; installs what of it is missing.
