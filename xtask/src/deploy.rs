@@ -47,13 +47,14 @@ pub(crate) struct Args {
 /// What plays the switch: databases, ports, a swss.service.
 const SWITCH: &str = include_str!("deploy/switch.sh");
 /// What the guide's commands do not show, in the order in which it is run.
-const CHECKS: [(&str, &str); 8] = [
+const CHECKS: [(&str, &str); 9] = [
     ("hardening", include_str!("deploy/checks/hardening.sh")),
     (
         "capabilities",
         include_str!("deploy/checks/capabilities.sh"),
     ),
     ("hook", include_str!("deploy/checks/hook.sh")),
+    ("kprobe", include_str!("deploy/checks/kprobe.sh")),
     ("crash", include_str!("deploy/checks/crash.sh")),
     ("watchdog", include_str!("deploy/checks/watchdog.sh")),
     ("bad-config", include_str!("deploy/checks/bad-config.sh")),
