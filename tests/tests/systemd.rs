@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
+use portsyncd_tests::redis_server::Keep;
 use portsyncd_tests::{Bed, PATIENCE, Source, port_names};
 use tempfile::TempDir;
 
@@ -26,6 +27,25 @@ fn readiness_comes_after_the_initial_synchronisation() -> Result<()> {
         systemd.wait_for("STOPPING=1")?;
         ensure!(daemon.wait(PATIENCE)?.success());
         Ok(())
+    })
+}
+
+#[test]
+fn the_status_line_follows() -> Result<()> {
+    Bed::run(Source::Auto, |bed| {
+        bed.configure(&["Ethernet0", "Ethernet4"])?;
+        let tap = bed.tap("Ethernet0")?;
+        let systemd = Systemd::new()?;
+        let daemon = bed.start(bed.config().env("NOTIFY_SOCKET", &systemd.address()))?;
+        systemd.wait_for("STATUS=1 up, 0 down; PortInitDone waits for 1")?;
+        let _other = bed.tap("Ethernet4")?;
+        systemd.wait_for("STATUS=in step: 2 up, 0 down")?;
+        tap.carrier(false)?;
+        systemd.wait_for("STATUS=in step: 1 up, 1 down")?;
+        bed.redis().kill()?;
+        systemd.wait_for("STATUS=waiting for STATE_DB")?;
+        bed.redis().start_again(Keep::Nothing)?;
+        daemon.stop()
     })
 }
 

@@ -17,12 +17,13 @@ pub(crate) struct Apt {
 }
 
 impl Apt {
-    /// Fetches the lists of a suite, for packages of `architecture`, and keeps them below
-    /// `directory`. `updated`: Debian still has what it lists of the suite's security
-    /// updates.
+    /// Fetches the lists of a suite and of its `extras` ("-backports"), for packages of
+    /// `architecture`, and keeps them below `directory`. `updated`: Debian still has what
+    /// it lists of the suite's security updates.
     pub(crate) fn new(
         directory: &Path,
         suite: &str,
+        extras: &[&str],
         updated: bool,
         architecture: &'static str,
     ) -> Result<Self> {
@@ -48,6 +49,9 @@ impl Apt {
                 (true, false) => continue,
             };
             writeln!(sources, "deb {signed}{mirror} {suite} main")?;
+            for extra in extras.iter().filter(|_| !security) {
+                writeln!(sources, "deb {signed}{mirror} {suite}{extra} main")?;
+            }
         }
         ensure!(
             !sources.is_empty(),
@@ -91,4 +95,16 @@ pub(crate) fn mirrors() -> Result<Vec<String>> {
     mirrors.sort();
     mirrors.dedup();
     Ok(mirrors)
+}
+
+/// The code name of this machine's Debian, if it is one.
+pub(crate) fn own_suite() -> Option<String> {
+    let release = fs::read_to_string("/etc/os-release").ok()?;
+    let mut lines = release.lines();
+    if !lines.clone().any(|line| line == "ID=debian") {
+        return None;
+    }
+    lines
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .map(str::to_owned)
 }

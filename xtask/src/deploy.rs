@@ -34,23 +34,27 @@ pub(crate) struct Args {
     #[arg(long)]
     keep: bool,
     /// Leave out the guide's blocks that have this in them; may be repeated
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     skip: Vec<String>,
     /// Only the guide, without the checks
     #[arg(long)]
     guide_only: bool,
+    /// Only what needs no guest: the guide's form, its configurations, the package
+    #[arg(long)]
+    short: bool,
 }
 
 /// What plays the switch: databases, ports, a swss.service.
 const SWITCH: &str = include_str!("deploy/switch.sh");
 /// What the guide's commands do not show, in the order in which it is run.
-const CHECKS: [(&str, &str); 8] = [
+const CHECKS: [(&str, &str); 9] = [
     ("hardening", include_str!("deploy/checks/hardening.sh")),
     (
         "capabilities",
         include_str!("deploy/checks/capabilities.sh"),
     ),
     ("hook", include_str!("deploy/checks/hook.sh")),
+    ("kprobe", include_str!("deploy/checks/kprobe.sh")),
     ("crash", include_str!("deploy/checks/crash.sh")),
     ("watchdog", include_str!("deploy/checks/watchdog.sh")),
     ("bad-config", include_str!("deploy/checks/bad-config.sh")),
@@ -68,6 +72,9 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Follows the guide; fails if anything in it is not so.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.short {
+        return without_a_guest();
+    }
     let root = workspace_root()?;
     let guide = Guide::read(&root)?;
     let made = dist::for_this_machine()?;
@@ -176,7 +183,8 @@ fn pack(root: &Path, made: &Made, scripts: &[Script], payload: &Path) -> Result<
     for file in ["portsyncd.service", "portsyncd.conf.example"] {
         copy(&root.join(file), file)?;
     }
-    copy(&std::env::current_exe()?, "xtask")?;
+    // By this name it is there even if it was built anew meanwhile.
+    copy(Path::new("/proc/self/exe"), "xtask")?;
     for script in scripts {
         fs::write(place.join("scripts").join(&script.name), &script.text)?;
     }

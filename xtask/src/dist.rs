@@ -13,7 +13,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::command::{cargo, read, run as run_command, target_dir, try_read, workspace_root};
+use crate::command::{
+    cargo, find_program, read, run as run_command, target_dir, try_read, workspace_root,
+};
+use crate::setup;
 use architecture::Architecture;
 use files::Files;
 
@@ -43,6 +46,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         println!("{} ({} KiB)", file.display(), bytes / 1024);
     }
     if args.lintian {
+        if find_program("lintian").is_none() {
+            setup::install(&["lintian"])?;
+        }
         run_command(
             std::process::Command::new("lintian")
                 .args(["--fail-on", "error,warning", "--tag-display-limit", "0"])

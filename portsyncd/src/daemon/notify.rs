@@ -3,6 +3,11 @@
 use sd_notify::NotifyState;
 use tracing::debug;
 
+/// Whether anybody does.
+pub(super) fn somebody_listens() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// The initial synchronisation is done, or waited for long enough.
 pub(super) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::apt::mirrors;
+use crate::apt::{mirrors, own_suite};
 use crate::command::{as_root, find_program, run};
 use crate::setup;
 
@@ -40,7 +40,7 @@ pub(super) struct Base {
 
 /// The base below `directory`, made unless it is there and of the same recipe.
 pub(super) fn provide(directory: &Path) -> Result<Base> {
-    let suite = suite();
+    let suite = own_suite().unwrap_or_else(|| DEFAULT_SUITE.to_owned());
     let base = directory.join(&suite);
     let recipe = format!("{suite}\n{}\n{SETTLE}", PACKAGES.join(","));
     if fs::read_to_string(base.join("recipe")).is_ok_and(|made| made == recipe) {
@@ -72,15 +72,4 @@ impl Base {
             initrd: directory.join("initrd.img"),
         }
     }
-}
-
-/// This machine's Debian, whose C library the daemon is linked with.
-fn suite() -> String {
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let of_debian = release.lines().any(|line| line == "ID=debian");
-    let name = release
-        .lines()
-        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-        .filter(|_| of_debian);
-    name.unwrap_or(DEFAULT_SUITE).to_owned()
 }

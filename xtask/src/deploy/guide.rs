@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(guide.blocks[0].line, 6);
         assert_eq!(guide.blocks[1].manner, Manner::Run);
         assert_eq!(guide.blocks[2].manner, Manner::NotRun);
-        assert_eq!(guide.configurations().next(), Some((14, "a = 1\n")));
+        assert_eq!(guide.configurations().next(), Some((15, "a = 1\n")));
         Ok(())
     }
 

@@ -22,7 +22,7 @@ impl Script {
     pub(super) fn check(name: &str, text: &str) -> Self {
         Self {
             name: name.to_owned(),
-            text: format!("set -euo pipefail\ncd {DIRECTORY}\n{text}"),
+            text: prelude() + text,
             steps: vec![],
             status: 0,
         }
@@ -30,7 +30,7 @@ impl Script {
 
     /// A block of the guide, unless it is not to be run.
     pub(super) fn block(block: &Block) -> Option<Self> {
-        let mut prelude = format!("set -euo pipefail\ncd {DIRECTORY}\n");
+        let mut prelude = prelude();
         let mut status = 0;
         match &block.manner {
             Manner::NotRun => return None,
@@ -85,6 +85,14 @@ impl Script {
         }
         faults
     }
+}
+
+/// What every script begins with: one that fails shows what the daemon said.
+fn prelude() -> String {
+    format!(
+        "set -euo pipefail\ncd {DIRECTORY}\n\
+         trap '[ $? = 0 ] || journalctl -q -u portsyncd -u \"portsyncd@*\" -n 15 --no-pager' EXIT\n"
+    )
 }
 
 /// The script with a mark after each step, and what each step prints.

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::apt::Apt;
+use crate::apt::{Apt, own_suite};
 use crate::command::{cargo, find_program, read, run, target_dir};
 use crate::ebpf::toolchain::Rustc;
 use crate::setup;
@@ -56,12 +56,8 @@ fn sysroot(directory: &Path) -> Result<PathBuf> {
     if sysroot.is_dir() {
         return Ok(sysroot);
     }
-    let release = fs::read_to_string("/etc/os-release").context("/etc/os-release")?;
-    let suite = release
-        .lines()
-        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-        .context("/etc/os-release has no VERSION_CODENAME")?;
-    let apt = Apt::new(&directory.join("apt"), suite, true, "arm64")?;
+    let suite = own_suite().context("only Debian has this toolchain")?;
+    let apt = Apt::new(&directory.join("apt"), &suite, &[], true, "arm64")?;
     fs::create_dir_all(&kept)?;
     let scratch = tempfile::tempdir_in(&kept)?;
     run(apt

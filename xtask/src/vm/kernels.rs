@@ -93,6 +93,7 @@ impl Release {
         let apt = Apt::new(
             &target_dir(root).join("vm/apt"),
             self.suite,
+            &[],
             self.updated,
             "amd64",
         )?;

@@ -5,7 +5,6 @@ use tracing::{debug, info, warn};
 
 use super::{Road, RoadParts};
 use crate::clock::monotonic_ns;
-use crate::daemon::notify;
 use crate::db::{DbEvent, StartKind, WriterEvent};
 use crate::observe::Told;
 use crate::table::Change;
@@ -28,7 +27,6 @@ impl Road {
                 writer.recycle(changes);
                 if self.outage.ends() {
                     info!("STATE_DB reachable again");
-                    notify::status("in step");
                 }
             }
             WriterEvent::WrongType(changes) => {
@@ -66,7 +64,6 @@ impl Road {
                 teller.state_db_down(&error);
                 if self.outage.begins(&error) {
                     warn!(%error, "STATE_DB unreachable, retrying; changes are kept");
-                    notify::status("STATE_DB unreachable, retrying; changes are kept");
                 }
             }
         }

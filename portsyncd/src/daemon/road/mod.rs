@@ -9,6 +9,7 @@ mod change_over;
 mod databases;
 mod kernel;
 mod start;
+mod status;
 mod stop;
 mod vigil;
 
@@ -23,6 +24,7 @@ use tracing::{debug, error, info, warn};
 use carrier::CarrierCare;
 use change_over::Better;
 use start::READY_WITHIN;
+use status::StatusLine;
 
 use super::hook::Hook;
 use super::notify;
@@ -78,6 +80,7 @@ pub(super) struct Road {
     pace: Pace,
     watchdog: Watchdog,
     care: CarrierCare,
+    status: StatusLine,
     started: Instant,
     /// Link events are taken; before that they wait in the kernel.
     watching: bool,
@@ -162,6 +165,7 @@ impl Road {
             pace: Pace::new(longest_hold(parts.reloader.config()), now),
             watchdog: Watchdog::new(&parts.reloader.config().health, now),
             care: CarrierCare::new(&parts.reloader.config().link, now),
+            status: StatusLine::new(now),
             started: now,
             watching: false,
             more: false,
@@ -186,7 +190,6 @@ impl Road {
         if self.parts.watch_at_once {
             self.watch();
         }
-        notify::status("waiting for the databases and the first dump");
         let timer = sleep_until(Instant::now() + FAR);
         tokio::pin!(timer);
         loop {
@@ -247,6 +250,7 @@ impl Road {
         self.tell_ready(now);
         self.close_gate();
         self.parts.teller.catch_up(&self.parts.table, now);
+        self.tell_status(now);
         self.watchdog.alive(now);
     }
 
@@ -426,6 +430,7 @@ impl Road {
             self.eoiu_until,
             self.settle_at,
             Some(self.vigil.deadline()),
+            self.status.deadline(),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now + FAR);
         if timer.deadline() != next {
@@ -444,7 +449,7 @@ impl Road {
         self.pace
             .set_longest(longest_hold(self.parts.reloader.config()));
         if self.said.ready {
-            notify::ready("in step");
+            notify::ready(&self.standing());
         }
     }
 }

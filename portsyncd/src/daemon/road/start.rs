@@ -76,20 +76,13 @@ impl Road {
             self.tally.initial_sync_duration = Some(took);
             self.parts.teller.tell(Told::InStep(took));
             portsyncd_sys::trim_heap();
-            let status = if self.eoiu {
-                "in step"
-            } else {
-                "in step with what the kernel has told; its first dump has not ended"
-            };
-            if std::mem::replace(&mut self.said.ready, true) {
-                notify::status(status);
-            } else {
-                notify::ready(status);
+            if !std::mem::replace(&mut self.said.ready, true) {
+                notify::ready(&self.standing());
                 self.settle_at = Some(now + INIT_WITHIN);
             }
         } else if !self.said.ready && now >= self.started + READY_WITHIN {
             self.said.ready = true;
-            notify::ready("running, but not yet in step: see the log");
+            notify::ready(&self.standing());
             self.settle_at = Some(now + INIT_WITHIN);
         }
     }

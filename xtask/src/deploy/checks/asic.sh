@@ -10,7 +10,7 @@ for _ in $(seq 100); do [ "$(row mtu)" = 1400 ] && break; sleep 0.1; done
 id=$(systemctl show portsyncd@0 -p InvocationID --value)
 until journalctl -o cat _SYSTEMD_INVOCATION_ID="$id" | grep 'every capability given up'; do sleep 0.2; done
 pid=$(systemctl show portsyncd@0 -p MainPID --value)
-cat /proc/"$pid"/task/*/status | grep CapEff: | tee /dev/stderr | sort -u | grep -qx 'CapEff:[[:space:]]*0*'
+if grep -hE 'Cap(Eff|Prm|Amb):' /proc/"$pid"/task/*/status | grep -v '0000000000000000$'; then exit 1; fi
 # swss@0 takes it along.
 systemctl restart swss@0
 for _ in $(seq 100); do [ "$(row netdev_oper_status)" = up ] && break; sleep 0.1; done

@@ -3,16 +3,16 @@
 cp /etc/sonic/portsyncd.conf /root/portsyncd.conf.good
 since=$(date '+%Y-%m-%d %H:%M:%S')
 systemctl restart portsyncd
-journalctl -u portsyncd -p err --since "$since" --no-pager -q | tee /dev/stderr | wc -l | grep -qx 0
+journalctl -u portsyncd -p err --since "$since" --no-pager -q | tee /dev/stderr | wc -l | grep -cx 0
 printf '[performance]\nmax_event_queue = 0\n' >/etc/sonic/portsyncd.conf
 if systemctl restart portsyncd; then echo "it started"; exit 1; fi
 systemctl show portsyncd -p ActiveState,ExecMainStatus | tee /dev/stderr | paste -sd ' ' |
-    grep -qE 'ExecMainStatus=64 ActiveState=failed|ActiveState=failed ExecMainStatus=64'
+    grep -cE 'ExecMainStatus=64 ActiveState=failed|ActiveState=failed ExecMainStatus=64'
 # It stays so: a repetition mends nothing.
 sleep 3
 [ "$(systemctl is-failed portsyncd)" = failed ]
 journalctl -u portsyncd _TRANSPORT=stdout -p err --since "$since" --no-pager -q -o cat | tee /dev/stderr |
-    grep -q 'performance.max_event_queue'
+    grep -c 'performance.max_event_queue'
 mv /root/portsyncd.conf.good /etc/sonic/portsyncd.conf
 systemctl restart portsyncd
 # A bad file on reload changes nothing.
@@ -26,7 +26,7 @@ done
 sed -i '$d' /etc/sonic/portsyncd.conf
 systemctl reload portsyncd
 [ "$(systemctl show portsyncd -p MainPID --value)" = "$pid" ]
-journalctl -u portsyncd -p err --since "$since" -o cat | grep -q 'the old one stays in force'
+journalctl -u portsyncd -p err --since "$since" -o cat | grep -c 'the old one stays in force'
 # Stopping takes less than five seconds.
 started=$(date +%s%N)
 systemctl stop portsyncd

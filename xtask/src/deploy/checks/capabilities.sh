@@ -9,11 +9,11 @@ pid=$(systemctl show portsyncd -p MainPID --value)
 for task in /proc/"$pid"/task/*; do
     grep -E '^(Name|Uid|Groups|Cap...|NoNewPrivs|Seccomp):' "$task/status"
     for set in CapInh CapPrm CapEff CapAmb; do
-        grep -q "^$set:[[:space:]]*0000000000000000$" "$task/status"
+        grep -c "^$set:[[:space:]]*0000000000000000$" "$task/status"
     done
-    grep -q '^NoNewPrivs:[[:space:]]*1$' "$task/status"
-    grep -q '^Seccomp:[[:space:]]*2$' "$task/status"
+    grep -c '^NoNewPrivs:[[:space:]]*1$' "$task/status"
+    grep -c '^Seccomp:[[:space:]]*2$' "$task/status"
 done
 [ "$(stat -c %U /proc/"$pid")" = portsyncd ]
 stat -c '%a %U:%G %n' /var/lib/sonic/portsyncd /var/lib/sonic/portsyncd/metrics /var/lib/sonic/portsyncd/backups |
-    tee /dev/stderr | grep -c '^750 portsyncd:portsyncd ' | grep -qx 3
+    tee /dev/stderr | grep -c '^750 portsyncd:portsyncd ' | grep -cx 3

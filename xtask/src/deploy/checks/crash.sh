@@ -13,4 +13,4 @@ new=$(systemctl show portsyncd -p MainPID --value)
 echo "killed $pid, now $new"
 [ "$new" != "$pid" ]
 redis-cli -n 6 HGETALL 'PORT_TABLE|Ethernet4' | paste -sd ' ' | tee /dev/stderr |
-    grep -q 'netdev_oper_status up'
+    grep -c 'netdev_oper_status up'

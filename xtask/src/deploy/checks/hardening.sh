@@ -9,4 +9,4 @@ awk -v score="$main" 'BEGIN { exit !(score <= 2.0) }'
 asic=$(exposure portsyncd@0.service)
 echo "portsyncd@0.service: $asic"
 awk -v score="$asic" 'BEGIN { exit !(score <= 3.0) }'
-systemd-analyze verify /lib/systemd/system/portsyncd.service /lib/systemd/system/portsyncd@.service
+systemd-analyze --man=no verify /lib/systemd/system/portsyncd.service /lib/systemd/system/portsyncd@.service

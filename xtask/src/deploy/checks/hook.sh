@@ -13,4 +13,4 @@ for _ in $(seq 100); do [ "$(oper)" = up ] && break; sleep 0.1; done
 [ "$(oper)" = up ]
 # What the hook saw is in the daemon's closing account.
 systemctl restart portsyncd
-log | grep -o 'carrier_changes=[0-9]*' | tee /dev/stderr | grep -qv 'carrier_changes=0'
+log | grep -o 'carrier_changes=[0-9]*' | tee /dev/stderr | grep -cv 'carrier_changes=0'

@@ -8,8 +8,8 @@ dpkg-deb -R portsyncd_*.deb /var/tmp/newer
 sed -i 's/^Version: .*/&+newer/' /var/tmp/newer/DEBIAN/control
 dpkg-deb --root-owner-group -Znone -b /var/tmp/newer /var/tmp/newer.deb >/dev/null
 dpkg -i /var/tmp/newer.deb
-tail -n 1 /etc/sonic/portsyncd.conf | grep -qx '# mine'
-grep -qx kept /var/lib/sonic/portsyncd/mine
+tail -n 1 /etc/sonic/portsyncd.conf | grep -cx '# mine'
+grep -cx kept /var/lib/sonic/portsyncd/mine
 systemctl is-active portsyncd
 [ "$(systemctl show portsyncd -p MainPID --value)" != "$pid" ]
 
