@@ -142,3 +142,54 @@ impl Teller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Origin, PortState};
+
+    fn batch(ports: u32) -> Vec<Change> {
+        let change = |number| Change {
+            name: format!("Ethernet{number}").parse().expect("a name"),
+            delete: false,
+            set: Some(PortState {
+                oper_up: true,
+                admin_up: true,
+                mtu: 9100,
+            }),
+            was: None,
+            origin: Origin::LinkMessage,
+            since_ns: 1,
+        };
+        (0..ports).map(change).collect()
+    }
+
+    #[test]
+    fn an_observer_that_stands_still_bounds_what_is_told_and_gets_the_whole_later() {
+        let meters = Arc::new(Meters::new(Arc::default()).expect("sound"));
+        let (mut teller, mut hearing) = channel(meters);
+        let table = PortTable::default();
+        for _ in 0..100 {
+            teller.published(&batch(1000), 2, &table);
+        }
+        let at = teller.deadline().expect("it is behind");
+        teller.catch_up(&table, at);
+        let mut told = 0;
+        while let Ok(Told::Published(changes)) = hearing.from.try_recv() {
+            told += changes.len();
+            hearing.taken(&Told::Published(changes));
+        }
+        assert!((1000..=MOST_PENDING).contains(&told), "{told}");
+        let again = teller.deadline().expect("nobody had taken anything");
+        assert!(again > at);
+        teller.published(&batch(7), 2, &table);
+        teller.catch_up(&table, again);
+        let Ok(Told::Whole { missed, .. }) = hearing.from.try_recv() else {
+            panic!("the whole is not told");
+        };
+        assert_eq!(usize::try_from(missed).expect("few"), 100_007 - told);
+        assert_eq!(teller.deadline(), None);
+        teller.published(&batch(1), 2, &table);
+        assert!(matches!(hearing.from.try_recv(), Ok(Told::Published(_))));
+    }
+}

@@ -97,10 +97,10 @@ impl LinkMeters {
 
     /// A dump for `reason` was started.
     pub(crate) fn dump_started(&self, reason: &str) {
-        if RESYNC_REASONS.contains(&reason) {
-            self.resyncs.with_label_values(&[reason]).inc();
-        } else {
+        if reason == "sample" {
             self.samples.inc();
+        } else {
+            self.resyncs.with_label_values(&[reason]).inc();
         }
     }
 
