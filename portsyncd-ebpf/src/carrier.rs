@@ -36,6 +36,9 @@ static OFF_NAME: Global<u32> = Global::new(UNSET);
 /// `net_device.flags`: `unsigned int`.
 #[unsafe(no_mangle)]
 static OFF_FLAGS: Global<u32> = Global::new(UNSET);
+/// `net_device.mtu`: `unsigned int`.
+#[unsafe(no_mangle)]
+static OFF_MTU: Global<u32> = Global::new(UNSET);
 /// The lowest byte of `net_device.operstate`.
 #[unsafe(no_mangle)]
 static OFF_OPERSTATE: Global<u32> = Global::new(UNSET);
@@ -193,6 +196,7 @@ impl Change {
     fn read(&self, record: &mut LinkRecord) -> Option<()> {
         let netdev = self.netdev;
         record.present = present::NAME
+            | present::MTU
             | present::OPERSTATE
             | present::CARRIER
             | present::CARRIER_UP_COUNT
@@ -214,6 +218,7 @@ impl Change {
         let counted: u32 = read(netdev, &OFF_CARRIER_DOWN_COUNT)?;
         record.carrier_down_count = counted.wrapping_add(downs);
         record.ifindex = read(netdev, &OFF_IFINDEX)?;
+        record.mtu = read(netdev, &OFF_MTU)?;
         record.operstate = read(netdev, &OFF_OPERSTATE)?;
         let own: u32 = read(netdev, &OFF_FLAGS)?;
         record.flags = flags(own, self.state, record.operstate, self.to);

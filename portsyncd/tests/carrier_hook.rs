@@ -226,6 +226,7 @@ fn a_loss_is_told_at_once_and_before_linkwatch() -> Result<()> {
             ensure!(
                 record.present
                     == present::NAME
+                        | present::MTU
                         | present::OPERSTATE
                         | present::CARRIER
                         | present::CARRIER_UP_COUNT
@@ -238,6 +239,7 @@ fn a_loss_is_told_at_once_and_before_linkwatch() -> Result<()> {
                 .find(|told| told.ifindex == record.ifindex)
                 .context("linkwatch's own message")?;
             ensure!(message.timestamp_ns > record.timestamp_ns);
+            ensure!(record.mtu == message.mtu, "{record:?} and {message:?}");
             ensure!(message.carrier_down_count == 1, "{message:?}");
             ensure!(
                 record.flags == message.flags | flag::RUNNING,

@@ -172,11 +172,12 @@ pub fn attach(
 }
 
 /// The programs' globals.
-fn constants(layout: &NetdevLayout, netns: u32) -> [(&'static str, u32); 12] {
+fn constants(layout: &NetdevLayout, netns: u32) -> [(&'static str, u32); 13] {
     [
         ("OFF_IFINDEX", layout.ifindex),
         ("OFF_NAME", layout.name),
         ("OFF_FLAGS", layout.flags),
+        ("OFF_MTU", layout.mtu),
         ("OFF_OPERSTATE", layout.operstate),
         ("OFF_STATE", layout.state),
         ("OFF_REG_STATE", layout.reg_state),

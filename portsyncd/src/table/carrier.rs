@@ -11,10 +11,12 @@
 //!   └─────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A carrier record brings two of the three bits of "oper up": `IFF_LOWER_UP` as
-//! it is now, and `IFF_RUNNING` as linkwatch left it. So a loss is down at once,
-//! and a gain is up at once only while the operstate is still up: transmission
-//! never stopped. Else the `RTM_NEWLINK` tells, which is urgent.
+//! A carrier record brings the three bits of "oper up": `IFF_LOWER_UP` as it is now,
+//! and `IFF_RUNNING` as linkwatch left it. So a loss is down at once, and a gain is
+//! up at once only while the operstate is still up: transmission never stopped. Else
+//! the `RTM_NEWLINK` tells, which is urgent. It brings everything else of a port's
+//! state, too: where a link message was lost before it, half a state of before and
+//! half of now would be one that never was.
 //!
 //! A link message is filled in before it is sent, and a driver may report its
 //! carrier in between, from another CPU: then the message comes after the carrier
@@ -92,14 +94,22 @@ impl Carrier {
 impl PortTable {
     /// Takes one carrier record.
     pub(super) fn carrier_changed(&mut self, record: &LinkRecord) -> Verdict {
-        const BITS: u32 = flag::RUNNING | flag::LOWER_UP;
+        const BITS: u32 = flag::UP | flag::RUNNING | flag::LOWER_UP;
         let Some(netdev) = self.netdevs.get_mut(&record.ifindex) else {
             // Not a port's, or its first link message is still to come and tells all.
             return Verdict::Filtered;
         };
+        let said = IfName::from_buffer(&record.name).ok();
+        if netdev.name.is_some() && said != netdev.name {
+            // The message that renamed it was lost, and the next dump tells.
+            return Verdict::Filtered;
+        }
         let was_up = netdev.is_oper_up();
         netdev.carrier.tell(record);
         netdev.flags = netdev.flags & !BITS | record.flags & BITS;
+        if record.present & present::MTU != 0 {
+            netdev.mtu = record.mtu;
+        }
         netdev.as_of_ns = netdev.as_of_ns.max(record.timestamp_ns);
         let name = match netdev.name {
             Some(name) if !netdev.team && !netdev.old => name,

@@ -52,6 +52,7 @@ pub struct NetdevLayout {
     pub ifindex: u32,
     pub name: u32,
     pub flags: u32,
+    pub mtu: u32,
     pub operstate: u32,
     pub state: u32,
     pub reg_state: u32,
@@ -119,6 +120,7 @@ impl<'a> KernelTypes<'a> {
         let ifindex = of_netdev("ifindex", "net_device.ifindex", INT)?;
         let name = of_netdev("name", "net_device.name", Shape::Text(16))?;
         let flags = of_netdev("flags", "net_device.flags", UNSIGNED)?;
+        let mtu = of_netdev("mtu", "net_device.mtu", UNSIGNED)?;
         let operstate = of_netdev("operstate", "net_device.operstate", OPERSTATE)?;
         let state = of_netdev("state", "net_device.state", UNSIGNED_LONG)?;
         let reg_state = of_netdev("reg_state", "net_device.reg_state", Shape::Byte)?;
@@ -131,6 +133,7 @@ impl<'a> KernelTypes<'a> {
             ("net_device.ifindex", ifindex),
             ("net_device.name", name),
             ("net_device.flags", flags),
+            ("net_device.mtu", mtu),
             ("net_device.operstate", operstate),
             ("net_device.state", state),
             ("net_device.reg_state", reg_state),
@@ -156,6 +159,7 @@ impl<'a> KernelTypes<'a> {
             ifindex: ifindex.offset,
             name: name.offset,
             flags: flags.offset,
+            mtu: mtu.offset,
             operstate: operstate.offset,
             state: state.offset,
             reg_state: reg_state.offset,

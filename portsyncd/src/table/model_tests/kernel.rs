@@ -161,7 +161,7 @@ impl Kernel {
             );
             self.messages.push_back(LinkRecord {
                 timestamp_ns,
-                present: present::NAME | present::CARRIER,
+                present: present::NAME | present::MTU | present::CARRIER,
                 kind: kind::OTHER,
                 ..record
             });

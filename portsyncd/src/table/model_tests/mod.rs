@@ -54,6 +54,28 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Found by the test below: a carrier record after a lost message was mixed with the
+/// flags from before it, and the port was up although it had been set down.
+#[test]
+fn a_carrier_record_after_a_loss_is_a_whole_state() {
+    let mut world = World::new(false, true);
+    for op in [
+        Op::Flags(0, 1),
+        Op::Flags(0, 5),
+        Op::Deliver(3),
+        Op::Flags(0, 2),
+        Op::Lose,
+        Op::Carrier(0, true),
+        Op::Deliver(1),
+        Op::Submit,
+        Op::Ack,
+    ] {
+        world.apply(op);
+    }
+    world.settle();
+    world.check();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
