@@ -5,7 +5,7 @@
 
 use rustix::io::Errno;
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
 
@@ -29,6 +29,19 @@ pub struct StillPrivileged {
 /// # Errors
 /// When the kernel refuses.
 pub fn give_up() -> Result<(), StillPrivileged> {
+    give_up_but(CapabilitySet::empty())
+}
+
+/// As [`give_up`], but the calling thread keeps `CAP_NET_ADMIN` for itself: netdevs may
+/// have to be set down again.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn give_up_but_net_admin() -> Result<(), StillPrivileged> {
+    give_up_but(CapabilitySet::NET_ADMIN)
+}
+
+fn give_up_but(kept: CapabilitySet) -> Result<(), StillPrivileged> {
     let refused = |call| move |source| StillPrivileged { call, source };
     set_no_new_privs(true).map_err(refused("prctl(PR_SET_NO_NEW_PRIVS)"))?;
     for number in 0..u64::BITS {
@@ -39,10 +52,12 @@ pub fn give_up() -> Result<(), StillPrivileged> {
         }
     }
     clear_ambient_capability_set().map_err(refused("prctl(PR_CAP_AMBIENT_CLEAR_ALL)"))?;
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
+    // A thread that never had it cannot keep it.
+    let had = capabilities(None).map_err(refused("capget"))?.permitted;
+    let left = CapabilitySets {
+        effective: kept & had,
+        permitted: kept & had,
         inheritable: CapabilitySet::empty(),
     };
-    set_capabilities(None, none).map_err(refused("capset"))
+    set_capabilities(None, left).map_err(refused("capset"))
 }

@@ -100,11 +100,23 @@ impl Gate {
     }
 
     /// Takes the thread's privileges, after what was asked before, and says so in the
-    /// log. From then on it can open plain sockets and nothing more.
-    pub fn close(&self) {
-        drop(self.ask(|| match privileges::give_up() {
-            Ok(()) => info!("every capability given up"),
-            Err(error) => error!(%error, "capabilities not given up"),
+    /// log. From then on it can open plain sockets and, if it `sets_down` netdevs, do
+    /// that; nothing more.
+    pub fn close(&self, sets_down: bool) {
+        drop(self.ask(move || {
+            let given_up = if sets_down {
+                privileges::give_up_but_net_admin()
+            } else {
+                privileges::give_up()
+            };
+            match given_up {
+                Ok(()) if sets_down => info!(
+                    "every capability given up but one thread's CAP_NET_ADMIN: \
+                     existing_netdevs = \"replace\" may need it after a restart of swss"
+                ),
+                Ok(()) => info!("every capability given up"),
+                Err(error) => error!(%error, "capabilities not given up"),
+            }
         }));
     }
 }

@@ -382,7 +382,7 @@ impl Road {
         let set_down = self.parts.watch_at_once || self.tally.dumps_ended() > 0;
         if self.privileges == Privileges::Needed && set_down && self.hook.is_settled() {
             self.privileges = Privileges::GivenUp;
-            self.parts.gate.close();
+            self.parts.gate.close(!self.parts.watch_at_once);
         }
     }
 
