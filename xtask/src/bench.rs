@@ -109,8 +109,8 @@ impl Plan {
         storm_rounds: 3,
         storm: Duration::from_secs(3),
         paced_storm: Duration::from_secs(2),
-        failures: 3,
-        throughput_rounds: 7,
+        failures: 2,
+        throughput_rounds: 5,
         cold_starts: 9,
         idle: Duration::from_secs(5),
     };

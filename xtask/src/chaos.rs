@@ -7,10 +7,10 @@
 //! there; then everything that was seen meanwhile is judged ([`judge`]).
 //!
 //! A new kind of fault is a variant of [`schedule::Fault`] with its beginning and
-//! its end in [`faults`]; faults of the daemon's files (a full disk, SIGKILL during
-//! a write) belong there too.
+//! its end in [`faults`].
 
 mod faults;
+mod files;
 mod judge;
 mod lives;
 mod panel;
@@ -110,7 +110,7 @@ pub(crate) fn play(seed: u64, first: u32, rounds: u32, daemon: &Path) -> Result<
         interrupt.check()?;
         if round % ROUNDS_PER_WORLD == 0 || world.is_none() {
             if let Some(old) = world.take() {
-                old.stop()?;
+                summary.world_ended(old.stop()?);
             }
             world = Some(World::new(seed, round / ROUNDS_PER_WORLD, daemon)?);
         }
@@ -132,7 +132,7 @@ pub(crate) fn play(seed: u64, first: u32, rounds: u32, daemon: &Path) -> Result<
         }
     }
     if let Some(world) = world {
-        world.stop()?;
+        summary.world_ended(world.stop()?);
     }
     summary.took(begun.elapsed());
     println!("{summary}");

@@ -31,6 +31,15 @@ impl World {
     pub(crate) fn begin(&mut self, fault: Fault) -> Result<()> {
         match fault {
             Fault::DaemonKilled | Fault::DaemonKilledWarm => self.kill_daemon(),
+            Fault::KilledWhileSaving => {
+                self.files.await_a_save();
+                self.kill_daemon()
+            }
+            Fault::StateFileCut => {
+                self.kill_daemon()?;
+                self.files.cut()
+            }
+            Fault::DirectoryGone => self.files.hide(),
             Fault::DaemonRestarted | Fault::DaemonRestartedWarm => self.stop_daemon(),
             Fault::DaemonPaused => self.signal(Signal::SIGSTOP),
             Fault::Reload => self.reload(),
@@ -82,7 +91,18 @@ impl World {
     /// It ends.
     pub(crate) fn end(&mut self, fault: Fault) -> Result<()> {
         match fault {
-            Fault::DaemonKilled | Fault::DaemonRestarted => self.start_daemon(Due::Cold),
+            Fault::DaemonKilled | Fault::DaemonRestarted | Fault::KilledWhileSaving => {
+                self.start_daemon(Due::Cold)
+            }
+            Fault::StateFileCut => {
+                self.start_daemon(Due::Cold)?;
+                let daemon = self.daemon.as_ref().context("no daemon")?;
+                if self.files.take_cut() {
+                    daemon.wait_for_log("corrupt file")?;
+                }
+                Ok(())
+            }
+            Fault::DirectoryGone => self.files.show(),
             Fault::DaemonKilledWarm | Fault::DaemonRestartedWarm => self.start_daemon(Due::Warm),
             Fault::DaemonPaused => self.signal(Signal::SIGCONT),
             Fault::RedisKilled => {

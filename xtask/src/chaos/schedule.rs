@@ -11,6 +11,10 @@ pub(crate) enum Fault {
     DaemonKilled,
     /// SIGKILL, and a start with warm restart enabled.
     DaemonKilledWarm,
+    /// SIGKILL while the state file is being written, and a start.
+    KilledWhileSaving,
+    /// SIGKILL, the state file cut short, and a start.
+    StateFileCut,
     /// SIGTERM, and a start.
     DaemonRestarted,
     /// SIGTERM, and a start with warm restart enabled.
@@ -45,6 +49,8 @@ pub(crate) enum Fault {
     SwssRestart,
     /// STATE_DB's rows deleted.
     RowsDeleted,
+    /// The directory of the state file goes, and comes back.
+    DirectoryGone,
     /// So many netdevs created and destroyed.
     Churn(u8),
 }
@@ -65,9 +71,11 @@ const REDIS: [Fault; 13] = [
     Fault::SwssRestart,
     Fault::RowsDeleted,
 ];
-const DAEMON: [Fault; 7] = [
+const DAEMON: [Fault; 9] = [
     Fault::DaemonKilled,
     Fault::DaemonKilled,
+    Fault::KilledWhileSaving,
+    Fault::StateFileCut,
     Fault::DaemonKilledWarm,
     Fault::DaemonRestarted,
     Fault::DaemonRestartedWarm,
@@ -120,6 +128,10 @@ impl Schedule {
         if random.u8(..10) == 0 {
             begin(&mut steps, Some(Fault::Churn(random.u8(8..64))));
         }
+        let directory = (random.u8(..10) == 0).then_some(Fault::DirectoryGone);
+        begin(&mut steps, directory);
+        activity(&mut steps, &mut random);
+        end(&mut steps, directory);
         // Ended in either order: the daemon may start into an outage.
         let (first, second) = if random.bool() {
             (inner, outer)
@@ -161,7 +173,13 @@ impl Fault {
 
     /// Whether the daemon is killed by SIGKILL.
     pub(crate) fn kills_daemon(self) -> bool {
-        matches!(self, Self::DaemonKilled | Self::DaemonKilledWarm)
+        matches!(
+            self,
+            Self::DaemonKilled
+                | Self::DaemonKilledWarm
+                | Self::KilledWhileSaving
+                | Self::StateFileCut
+        )
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Summary {
     rounds: u32,
     faults: BTreeMap<String, u32>,
     kills: u32,
+    /// SIGKILL met a file that was being written.
+    saves_met: u32,
     wrong_ports: usize,
     spurious_dels: usize,
     accounts: u32,
@@ -32,6 +34,7 @@ impl Summary {
             rounds: 0,
             faults: BTreeMap::new(),
             kills: 0,
+            saves_met: 0,
             wrong_ports: 0,
             spurious_dels: 0,
             accounts: 0,
@@ -51,6 +54,11 @@ impl Summary {
         self.spurious_dels += verdict.spurious_dels;
         self.accounts += u32::from(verdict.accounts_compared);
         self.converged.push(verdict.converged);
+    }
+
+    /// A world ended in which SIGKILL met so many writes of the state file.
+    pub(crate) fn world_ended(&mut self, saves_met: u32) {
+        self.saves_met += saves_met;
     }
 
     /// How long it all took.
@@ -88,7 +96,11 @@ impl fmt::Display for Summary {
             .map(|(kind, n)| format!("{kind} {n}"))
             .collect();
         writeln!(f, "  faults: {}", faults.join(", "))?;
-        writeln!(f, "  rounds with SIGKILL of the daemon: {}", self.kills)?;
+        writeln!(
+            f,
+            "  rounds with SIGKILL of the daemon: {}; in the middle of a write of the state file: {}",
+            self.kills, self.saves_met
+        )?;
         writeln!(
             f,
             "  wrong ports: {}; spurious DELs: {}; accounts compared: {}",

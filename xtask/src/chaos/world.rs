@@ -15,6 +15,7 @@ use portsyncd_tests::{Bed, Daemon, Events, PATIENCE, Proxy, Source};
 use redis::{Commands, Connection};
 
 use super::faults::{OURS_BEGIN, OURS_END};
+use super::files::Files;
 use super::judge::Account;
 use super::lives::{Due, Lives, MARK};
 use super::panel::Panel;
@@ -38,6 +39,7 @@ pub(crate) struct World {
     pub(crate) proxy: Proxy,
     pub(crate) panel: Panel,
     pub(crate) daemon: Option<Daemon>,
+    pub(crate) files: Files,
     binary: PathBuf,
     buffers: Buffers,
     /// Trusted before anybody asked for a password.
@@ -74,6 +76,7 @@ impl World {
             proxy,
             panel,
             daemon: None,
+            files: Files::new()?,
             binary: binary.to_owned(),
             buffers: if number % 4 >= 2 {
                 Buffers::Smallest
@@ -107,9 +110,10 @@ impl World {
         )
     }
 
-    /// Ends it.
-    pub(crate) fn stop(mut self) -> Result<()> {
-        self.stop_daemon()
+    /// Ends it; how often SIGKILL met a write of the state file.
+    pub(crate) fn stop(mut self) -> Result<u32> {
+        self.stop_daemon()?;
+        Ok(self.files.saves_met())
     }
 
     /// From here on everything is seen.
@@ -254,6 +258,11 @@ impl World {
                 "database.retry_interval_secs",
                 i64::try_from(RETRY.as_secs())?,
             )
+            .set("warm_restart.state_path", self.files.state())
+            .set("metrics.storage_path", self.files.metrics())
+            .set("metrics.enabled", true)
+            .set("metrics.listen", Vec::<String>::new())
+            .set("metrics.save_interval_secs", 1)
             .set("database.connection_timeout_secs", 1)
             .set("performance.batch_timeout_ms", 100);
         if self.buffers == Buffers::Smallest {
@@ -311,7 +320,7 @@ impl World {
         daemon.still_runs()?;
         let resident = daemon.resident_kib()?;
         ensure!(resident < MOST_KIB, "the daemon holds {resident} KiB");
-        Ok(())
+        self.files.check()
     }
 }
 
