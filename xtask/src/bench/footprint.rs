@@ -35,6 +35,7 @@ pub(super) fn measure(world: &World, plan: &Plan, report: &mut Report) -> Result
         world.say(&format!("memory and rest: {name}"))?;
         let live = subject.start(world)?;
         let clocks = [live.cpu()?, world.redis_cpu()?];
+        live.wait_until_settled()?;
         wait_until_quiet(&clocks)?;
         let before = Memory::of(live.pid())?;
 

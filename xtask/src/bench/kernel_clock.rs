@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use aya::maps::{Map, MapData, RingBuf};
 use portsyncd_common::LinkRecord;
 use portsyncd_sys::{MapPlan, Object, ProgramKind, attach_socket_filter};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::netlink::Route;
@@ -28,6 +29,13 @@ pub(super) struct KernelClock {
 impl KernelClock {
     /// Attaches in the calling thread's namespace.
     pub(super) fn open() -> Result<Self> {
+        // Before 5.11 maps count as locked memory; later it makes no difference, and a
+        // refusal shows when the map is made.
+        let unlimited = Rlimit {
+            current: None,
+            maximum: None,
+        };
+        let _ = setrlimit(Resource::Memlock, unlimited);
         let maps = [
             ("EVENTS", MapPlan::New(Some(RING_BYTES))),
             ("COUNTERS", MapPlan::New(None)),

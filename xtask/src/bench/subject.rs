@@ -139,6 +139,18 @@ impl Live {
         }
     }
 
+    /// Waits until the daemon has done what it puts off until it is in step: the
+    /// better source, the hook, the first look at Redis, the first saved files.
+    pub(super) fn wait_until_settled(&self) -> Result<()> {
+        /// Longer than the pauses between any two of these.
+        const PAUSE: std::time::Duration = std::time::Duration::from_secs(4);
+        if let Self::Daemon(daemon) = self {
+            daemon.log().wait_for("carrier_hook=", PATIENCE)?;
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
     /// Its processor time.
     pub(super) fn cpu(&self) -> Result<CpuClock> {
         CpuClock::of(self.pid())
