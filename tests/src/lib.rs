@@ -13,6 +13,7 @@
 //! - [`proxy`]: what stands between the daemon and Redis, and is slow or hangs up;
 //! - [`consumer`], [`events`], [`commands`]: who listens to Redis in orchagent's place;
 //! - [`http`]: a client of the daemon's listener;
+//! - [`prometheus`], [`promql`]: the real Prometheus beside the daemon, and what its queries ask for;
 //! - [`oracle`]: whether `STATE_DB` says what the kernel says;
 //! - [`bed`]: all of these together, and the reports of failures.
 //!
@@ -37,6 +38,8 @@ pub mod events;
 pub mod http;
 pub mod namespace;
 pub mod oracle;
+pub mod prometheus;
+pub mod promql;
 pub mod proxy;
 pub mod redis_server;
 pub mod rtnl;
