@@ -14,6 +14,7 @@
 //! - [`consumer`], [`events`], [`commands`]: who listens to Redis in orchagent's place;
 //! - [`http`]: a client of the daemon's listener;
 //! - [`prometheus`], [`promql`]: the real Prometheus beside the daemon, and what its queries ask for;
+//! - [`terminal`]: a real terminal to look at;
 //! - [`oracle`]: whether `STATE_DB` says what the kernel says;
 //! - [`bed`]: all of these together, and the reports of failures.
 //!
@@ -45,6 +46,7 @@ pub mod redis_server;
 pub mod rtnl;
 mod sys;
 pub mod tap;
+pub mod terminal;
 pub mod wait;
 
 pub use bed::Bed;
