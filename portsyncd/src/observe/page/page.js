@@ -118,7 +118,9 @@ function summary(s) {
   fill(by("lost"), s.health.lost.map(l => element("li", `-${l.points}: ${l.reason}`)));
   fill(by("outages"), s.outages.map(o => row([cell(o.port), cell(time(o.since_ms)), cell((o.lasted_ms / 1000).toFixed(1) + (o.open ? " and lasting" : ""), "n")])));
 }
+let asked = 0;
 async function everything() {
+  asked = Date.now();
   const [status, list] = await Promise.all([get("status"), get("ports")]);
   summary(status);
   listed(list.ports);
@@ -129,7 +131,9 @@ function soon() {
   pending = true;
   setTimeout(() => {
     pending = false;
-    get("status").then(summary).catch(() => {});
+    // Flaps an hour are in no event.
+    if (Date.now() - asked > 10000) everything().catch(() => {});
+    else get("status").then(summary).catch(() => {});
     if (chosen) detail().catch(() => {});
   }, 2000);
 }
