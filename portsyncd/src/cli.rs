@@ -54,6 +54,8 @@ pub enum Command {
         /// The port
         name: Option<String>,
     },
+    /// Follow a running daemon's ports live; into a pipe or a file, a line for each change
+    Watch(Asking),
     /// Show what this host allows and what follows from it
     Doctor,
 }

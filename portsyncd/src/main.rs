@@ -33,6 +33,7 @@ fn main() -> Exit {
         Some(Command::Ports { asking, name }) => {
             return ask::ports(asking, name.as_deref(), &config);
         }
+        Some(Command::Watch(asking)) => return ask::watch(asking, &config),
         Some(Command::Doctor) => return doctor::run(&config),
         None => {}
     }

@@ -13,6 +13,8 @@
 //! - [`proxy`]: what stands between the daemon and Redis, and is slow or hangs up;
 //! - [`consumer`], [`events`], [`commands`]: who listens to Redis in orchagent's place;
 //! - [`http`]: a client of the daemon's listener;
+//! - [`prometheus`], [`promql`]: the real Prometheus beside the daemon, and what its queries ask for;
+//! - [`terminal`]: a real terminal to look at;
 //! - [`oracle`]: whether `STATE_DB` says what the kernel says;
 //! - [`bed`]: all of these together, and the reports of failures.
 //!
@@ -37,11 +39,14 @@ pub mod events;
 pub mod http;
 pub mod namespace;
 pub mod oracle;
+pub mod prometheus;
+pub mod promql;
 pub mod proxy;
 pub mod redis_server;
 pub mod rtnl;
 mod sys;
 pub mod tap;
+pub mod terminal;
 pub mod wait;
 
 pub use bed::Bed;

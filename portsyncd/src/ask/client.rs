@@ -1,4 +1,4 @@
-//! One GET, by hyper's client, over TCP or TLS.
+//! One GET, by hyper's client, over TCP or TLS: an answer as a whole, or one that goes on.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -49,28 +52,41 @@ impl Client {
 
     /// The answer's text; the first address that can be connected to gives it.
     pub(super) fn get(&self, path: &str) -> Result<String, AskError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| AskError::Unreachable(error.to_string()))?;
-        runtime.block_on(async {
-            let mut refusals = String::new();
-            for endpoint in &self.endpoints {
-                let refused = match timeout(WITHIN, self.connect(endpoint)).await {
-                    Ok(Ok(stream)) => {
-                        let asked = timeout(WITHIN, ask(stream, endpoint, path)).await;
-                        let late = || AskError::Unreachable(format!("{endpoint}: no answer"));
-                        return asked.unwrap_or_else(|_| Err(late()));
-                    }
-                    Ok(Err(refused)) => refused,
-                    Err(_) => format!("no answer within {} s", WITHIN.as_secs()),
-                };
-                let _ = write!(refusals, "\n  {endpoint}: {refused}");
-            }
-            Err(AskError::Unreachable(format!(
-                "the daemon cannot be reached; is it running? (systemctl status portsyncd){refusals}"
-            )))
+        runtime()?.block_on(self.fetch(path))
+    }
+
+    /// The same, on a runtime that is there.
+    pub(super) async fn fetch(&self, path: &str) -> Result<String, AskError> {
+        let (stream, endpoint) = self.reach().await?;
+        timeout(WITHIN, ask(stream, endpoint, path))
+            .await
+            .unwrap_or_else(|_| Err(no_answer(endpoint)))
+    }
+
+    /// An answer that goes on and on.
+    pub(super) async fn follow(&self, path: &str) -> Result<Following, AskError> {
+        let (stream, endpoint) = self.reach().await?;
+        let begun = timeout(WITHIN, begin(stream, endpoint, path)).await;
+        let (response, talking) = begun.unwrap_or_else(|_| Err(no_answer(endpoint)))?;
+        Ok(Following {
+            body: response.into_body(),
+            _talking: talking,
         })
+    }
+
+    async fn reach(&self) -> Result<(Box<dyn Stream>, &Endpoint), AskError> {
+        let mut refusals = String::new();
+        for endpoint in &self.endpoints {
+            let refused = match timeout(WITHIN, self.connect(endpoint)).await {
+                Ok(Ok(stream)) => return Ok((stream, endpoint)),
+                Ok(Err(refused)) => refused,
+                Err(_) => format!("no answer within {} s", WITHIN.as_secs()),
+            };
+            let _ = write!(refusals, "\n  {endpoint}: {refused}");
+        }
+        Err(AskError::Unreachable(format!(
+            "the daemon cannot be reached; is it running? (systemctl status portsyncd){refusals}"
+        )))
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Box<dyn Stream>, String> {
@@ -94,35 +110,91 @@ impl Client {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-async fn ask(stream: Box<dyn Stream>, endpoint: &Endpoint, path: &str) -> Result<String, AskError> {
+/// A runtime on this thread.
+pub(super) fn runtime() -> Result<Runtime, AskError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| AskError::Unreachable(error.to_string()))
+}
+
+fn no_answer(endpoint: &Endpoint) -> AskError {
+    AskError::Unreachable(format!("{endpoint}: no answer"))
+}
+
+/// An answer that goes on and on; its end, and its drop, close the connection.
+pub(super) struct Following {
+    body: Incoming,
+    _talking: Talking,
+}
+
+impl Following {
+    /// What comes next; `None` at its end.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let frame = self.body.frame().await?.ok()?;
+            if let Ok(data) = frame.into_data() {
+                return Some(data);
+            }
+        }
+    }
+}
+
+/// The task that moves a connection's bytes; dropped, it ends.
+struct Talking(JoinHandle<hyper::Result<()>>);
+
+impl Drop for Talking {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Asks, and reads the head of the answer, which is 200.
+async fn begin(
+    stream: Box<dyn Stream>,
+    endpoint: &Endpoint,
+    path: &str,
+) -> Result<(Response<Incoming>, Talking), AskError> {
     let failed =
         |error: &dyn std::fmt::Display| AskError::Unreachable(format!("{endpoint}{path}: {error}"));
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| failed(&error))?;
-    let talking = tokio::spawn(connection);
+    let talking = Talking(tokio::spawn(connection));
     let request = Request::get(path)
         .header("host", format!("{}:{}", endpoint.host, endpoint.port))
         .header("connection", "close")
         .body(Empty::<Bytes>::new())
         .map_err(|error| failed(&error))?;
-    let answer = async {
-        let response = sender.send_request(request).await.map_err(|e| failed(&e))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MOST_BYTES);
-        let body = body.collect().await.map_err(|error| failed(&error))?;
-        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-        match status {
-            StatusCode::OK => Ok(text),
-            StatusCode::NOT_FOUND if path.starts_with("/ports/") => {
-                Err(AskError::Usage(text.trim_end().to_owned()))
+    let response = sender.send_request(request).await.map_err(|e| failed(&e))?;
+    match response.status() {
+        StatusCode::OK => Ok((response, talking)),
+        status => {
+            let text = text(response, &failed).await?;
+            let text = text.trim_end();
+            if status == StatusCode::NOT_FOUND && path.starts_with("/ports/") {
+                return Err(AskError::Usage(text.to_owned()));
             }
-            status => Err(failed(&format!("{status}: {}", text.trim_end()))),
+            Err(failed(&format!("{status}: {text}")))
         }
-    };
-    let answer = answer.await;
-    talking.abort();
-    answer
+    }
+}
+
+async fn ask(stream: Box<dyn Stream>, endpoint: &Endpoint, path: &str) -> Result<String, AskError> {
+    let (response, _talking) = begin(stream, endpoint, path).await?;
+    text(response, &|error| {
+        AskError::Unreachable(format!("{endpoint}{path}: {error}"))
+    })
+    .await
+}
+
+async fn text(
+    response: Response<Incoming>,
+    failed: &(dyn Fn(&dyn std::fmt::Display) -> AskError + Sync),
+) -> Result<String, AskError> {
+    let body = Limited::new(response.into_body(), MOST_BYTES);
+    let body = body.collect().await.map_err(|error| failed(&error))?;
+    Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
 }
 
 fn tls(asking: &Asking, own: Option<&Path>) -> Result<Arc<ClientConfig>, AskError> {

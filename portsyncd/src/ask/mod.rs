@@ -1,4 +1,5 @@
-//! The command line's questions to a running daemon: `portsyncd status`, `portsyncd ports`.
+//! The command line's questions to a running daemon: `portsyncd status`, `portsyncd ports`,
+//! `portsyncd watch`.
 //!
 //! They go over the metrics listener and show what [`crate::report`] says. Nothing here touches the
 //! kernel or Redis, or needs a privilege.
@@ -9,6 +10,7 @@ mod pinned;
 mod ports;
 mod status;
 mod table;
+mod watch;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -78,6 +80,12 @@ pub fn ports(asking: &Asking, name: Option<&str>, config: &Config) -> Exit {
     })
 }
 
+/// `portsyncd watch`, until the user has seen enough.
+#[must_use]
+pub fn watch(asking: &Asking, config: &Config) -> Exit {
+    end(watch::run(asking, config).map(|()| String::new()))
+}
+
 fn show<T: DeserializeOwned + Serialize>(
     asking: &Asking,
     config: &Config,
@@ -88,12 +96,15 @@ fn show<T: DeserializeOwned + Serialize>(
     if asking.json {
         return Ok(answer);
     }
-    let value = serde_json::from_str(&answer).map_err(|error| {
+    Ok(render(read(path, &answer)?))
+}
+
+fn read<T: DeserializeOwned>(path: &str, answer: &str) -> Result<T, AskError> {
+    serde_json::from_str(answer).map_err(|error| {
         AskError::Unreachable(format!(
             "what answers is no portsyncd of this version: {path}: {error}"
         ))
-    })?;
-    Ok(render(value))
+    })
 }
 
 fn end(shown: Result<String, AskError>) -> Exit {

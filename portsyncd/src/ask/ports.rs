@@ -68,7 +68,7 @@ fn line(line: &JournalLine) -> Vec<String> {
 }
 
 /// What differs.
-fn change(was: Option<&Row>, is: Option<&Row>) -> String {
+pub(super) fn change(was: Option<&Row>, is: Option<&Row>) -> String {
     let (was, is) = match (was, is) {
         (None, Some(is)) => {
             return format!("new: oper {}, admin {}, mtu {}", is.oper, is.admin, is.mtu);

@@ -1,5 +1,5 @@
-//! The page at `/`: the ports as a table that needs no JavaScript, kept live by `/events` where
-//! there is some. Nothing of it comes from anywhere else.
+//! The page at `/`: the ports as a grid and a table that need no JavaScript, kept live by `/events`
+//! where there is some. Nothing of it comes from anywhere else, which its own policy tells the browser.
 
 use std::fmt::{Display, Write};
 
@@ -9,13 +9,17 @@ use crate::report::{PortReport, Status};
 use crate::wall_time::Utc;
 
 const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
 
 /// The page as things stand.
 pub(super) fn render(picture: &mut Picture) -> String {
     let status = report::status(picture);
     let ports = report::ports(picture);
-    let mut rows = String::new();
+    let (mut grid, mut rows) = (String::new(), String::new());
+    let common = common(&ports.ports);
     for port in &ports.ports {
+        cell(&mut grid, port, common);
         row(&mut rows, port);
     }
     let mut lost = String::new();
@@ -34,6 +38,7 @@ pub(super) fn render(picture: &mut Picture) -> String {
         );
     }
     fill(&[
+        ("{style}", STYLE.to_owned()),
         ("{about}", about(&status)),
         ("{score}", status.health.score.to_string()),
         ("{up}", status.ports.up.to_string()),
@@ -42,8 +47,10 @@ pub(super) fn render(picture: &mut Picture) -> String {
         ("{p50}", status.latency_us.p50.to_string()),
         ("{p99}", status.latency_us.p99.to_string()),
         ("{lost}", lost),
+        ("{grid}", grid),
         ("{rows}", rows),
         ("{outages}", outages),
+        ("{script}", SCRIPT.to_owned()),
     ])
 }
 
@@ -80,9 +87,40 @@ fn about(status: &Status) -> String {
     Escaped(&text).to_string()
 }
 
+/// The word for a port's state; a port that is switched off is no fault.
+fn state(port: &PortReport) -> &str {
+    match (port.oper.as_str(), port.admin.as_deref()) {
+        ("down", Some("down")) => "off",
+        (oper, _) => oper,
+    }
+}
+
+/// How many bytes before the first digit all names have in common.
+fn common(ports: &[PortReport]) -> usize {
+    let Some(first) = ports.first() else { return 0 };
+    let digit = first.port.find(|char: char| char.is_ascii_digit());
+    let (common, _) = first.port.split_at(digit.unwrap_or(0));
+    if ports.iter().all(|port| port.port.starts_with(common)) {
+        common.len()
+    } else {
+        0
+    }
+}
+
+fn cell(out: &mut String, port: &PortReport, common: usize) {
+    let (name, short) = (Escaped(&port.port), Escaped(&port.port[common..]));
+    let (path, state) = (Path(&port.port), state(port));
+    let PortReport { oper, flaps, .. } = port;
+    let _ = write!(
+        out,
+        "<a class=\"cell {state}\" href=\"ports/{path}\" data-port=\"{name}\" \
+         title=\"{name}: {oper}, {flaps} flaps\">{short}</a>"
+    );
+}
+
 fn row(out: &mut String, port: &PortReport) {
     let name = Escaped(&port.port);
-    let path = Path(&port.port);
+    let (path, state) = (Path(&port.port), state(port));
     let admin = port.admin.as_deref().unwrap_or("");
     let mtu = port.mtu.map_or(String::new(), |mtu| mtu.to_string());
     let since = port
@@ -96,9 +134,10 @@ fn row(out: &mut String, port: &PortReport) {
     } = port;
     let _ = write!(
         out,
-        "<tr><td><a href=\"ports/{path}\">{name}</a></td><td class=\"{oper}\">{oper}</td>\
-         <td>{admin}</td><td class=\"n\">{mtu}</td><td class=\"n\">{flaps}</td>\
-         <td class=\"n\">{flaps_per_hour:.1}</td><td>{since}</td></tr>"
+        "<tr><td><a href=\"ports/{path}\" data-port=\"{name}\">{name}</a></td>\
+         <td class=\"{state}\">{oper}</td><td class=\"extra\">{admin}</td><td class=\"n extra\">{mtu}</td>\
+         <td class=\"n\">{flaps}</td><td class=\"n extra\">{flaps_per_hour:.1}</td>\
+         <td>{since}</td></tr>"
     );
 }
 
@@ -144,6 +183,7 @@ mod tests {
     #[test]
     fn every_place_of_the_page_is_there_and_in_order() {
         let places = [
+            "{style}",
             "{about}",
             "{score}",
             "{up}",
@@ -152,8 +192,10 @@ mod tests {
             "{p50}",
             "{p99}",
             "{lost}",
+            "{grid}",
             "{rows}",
             "{outages}",
+            "{script}",
         ];
         let values = places.map(|place| (place, format!("<{}>", &place[1..place.len() - 1])));
         let page = fill(&values);
