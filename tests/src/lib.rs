@@ -11,6 +11,7 @@
 //! - [`config_db`]: what SONiC's configuration would have written there;
 //! - [`daemon`]: the `portsyncd` binary under test, its configuration, log, exit;
 //! - [`consumer`], [`events`]: who listens to Redis in orchagent's place;
+//! - [`http`]: a client of the daemon's listener;
 //! - [`oracle`]: whether `STATE_DB` says what the kernel says;
 //! - [`bed`]: all of these together, and the reports of failures.
 //!
@@ -31,6 +32,7 @@ pub mod config_db;
 pub mod consumer;
 pub mod daemon;
 pub mod events;
+pub mod http;
 pub mod namespace;
 pub mod oracle;
 pub mod redis_server;

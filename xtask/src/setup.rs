@@ -23,10 +23,12 @@ pub(crate) struct Args {
 }
 
 /// A program that the tests run, and Debian's package of it.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("ip", "iproute2"),
+    ("promtool", "prometheus"),
+    ("openssl", "openssl"),
 ];
 
 /// The newer Rust compiler that Debian keeps for its browsers, and its `core` for BPF.
@@ -73,8 +75,10 @@ fn install_programs() -> Result<()> {
     for (program, package) in missing {
         find_program(program)
             .with_context(|| format!("package {package} is installed, but has no `{program}`"))?;
-        if *program == "redis-server" {
-            keep_from_booting("redis-server.service")?;
+        match *program {
+            "redis-server" => keep_from_booting("redis-server.service")?,
+            "promtool" => keep_from_booting("prometheus.service")?,
+            _ => {}
         }
     }
     Ok(())

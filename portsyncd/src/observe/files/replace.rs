@@ -59,7 +59,7 @@ pub(super) fn ensure_directory(directory: &Path) -> Result<(), Unsaved> {
         .map_err(Unsaved::at("make directory", directory))
 }
 
-pub(super) fn sync_directory(directory: &Path) -> Result<(), Unsaved> {
+fn sync_directory(directory: &Path) -> Result<(), Unsaved> {
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(Unsaved::at("fsync", directory))

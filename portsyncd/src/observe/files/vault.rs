@@ -3,7 +3,7 @@
 //!
 //! Everything here blocks: it runs before the listeners are opened, or on a thread for it.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use super::replace::{Unsaved, ensure_directory, replace, sync_directory, temporary};
+use super::replace::{Unsaved, ensure_directory, replace, temporary};
 use super::sealed::Broken;
 use crate::clock::wall_ns;
 
@@ -190,21 +190,12 @@ impl Vault {
         Ok(saved)
     }
 
-    /// Gives the file a second name among the backups. The file itself is only ever replaced, so
-    /// the backup stays as it is.
+    /// Copies the file to the backups. A second name for it would not do: whatever spoils the file
+    /// in place would spoil the backup.
     fn back_up(&self, path: &Path) -> Result<u64, Unsaved> {
-        let backups = self.backups();
-        ensure_directory(&backups)?;
-        let backup = backups.join(format!("{}_{}.json", self.stem, now_secs()));
-        let linked = match fs::hard_link(path, &backup) {
-            // One of the same second is as good.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(0),
-            // Some file systems have no links.
-            Err(_) => copy(path, &backup),
-            Ok(()) => Ok(()),
-        };
-        linked.map_err(Unsaved::at("back up to", &backup))?;
-        sync_directory(&backups)?;
+        let name = format!("{}_{}.json", self.stem, now_secs());
+        let bytes = fs::read(path).map_err(Unsaved::at("read", path))?;
+        replace(&self.backups(), &name, &bytes)?;
         Ok(1)
     }
 
@@ -256,11 +247,6 @@ fn check(metadata: &Metadata) -> Result<(), String> {
         return Err(format!("it belongs to uid {}, not to {us}", metadata.uid()));
     }
     Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::copy(from, to)?;
-    File::open(to)?.sync_all()
 }
 
 fn now_secs() -> u64 {

@@ -25,7 +25,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::sockopt::{set_ipv6_v6only, set_socket_keepalive};
+use rustix::net::sockopt::{set_ipv6_v6only, set_socket_keepalive, set_socket_send_buffer_size};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_local;
@@ -43,6 +43,8 @@ use tls::Tls;
 const MOST_CONNECTIONS: u32 = 64;
 /// Connections that wait in the kernel.
 const BACKLOG: u32 = 128;
+/// Bytes of answers that the kernel keeps for a client that does not read.
+const SEND_BUFFER: usize = 128 << 10;
 /// After an accept that failed, as for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -154,8 +156,10 @@ async fn accept(
         match accepted {
             Ok((stream, _)) => {
                 said = false;
-                // So that a viewer whose machine is gone is noticed.
+                // A viewer whose machine is gone is noticed, and one that does not read costs no more
+                // than this of the kernel's memory.
                 let _ = set_socket_keepalive(&stream, true);
+                let _ = set_socket_send_buffer_size(&stream, SEND_BUFFER);
                 let (tls, observer) = (tls.clone(), Rc::clone(&observer));
                 spawn_local(async move {
                     connection::serve(stream, tls.as_deref(), observer).await;

@@ -1,7 +1,6 @@
 //! What is answered to which request.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 
 use bytes::Bytes;
 use http_body_util::{Either, Full, StreamBody};
@@ -166,9 +165,6 @@ fn response(status: StatusCode, kind: &'static str, body: Body) -> Response<Body
     );
     response
 }
-
-/// The body's error type: there is none.
-const _: fn(Infallible) = |never| match never {};
 
 #[cfg(test)]
 mod tests {

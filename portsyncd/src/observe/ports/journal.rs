@@ -34,7 +34,8 @@ impl Entry {
         let (Some(was), Some(is)) = (self.was, self.is) else {
             return false;
         };
-        was.oper_up == is.oper_up && was.admin_up == is.admin_up && was.mtu != is.mtu
+        // A fold may end with the MTU that it began with.
+        was.oper_up == is.oper_up && was.admin_up == is.admin_up
     }
 
     /// The link went down while it was meant to be up.
