@@ -13,6 +13,7 @@ mod demo;
 mod deploy;
 mod dist;
 mod ebpf;
+mod fuzz;
 mod lint;
 mod setup;
 mod stages;
@@ -41,6 +42,8 @@ enum Command {
     Bench(bench::Args),
     /// Make the Debian package and the tarball that a switch installs
     Dist(dist::Args),
+    /// Give everything that the daemon reads to a coverage-guided fuzzer
+    Fuzz(fuzz::Args),
     /// Check formatting and lints of both workspaces
     Lint,
     /// Set up, lint, check the eBPF object, build the daemon, run every test
@@ -65,6 +68,7 @@ fn main() -> Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Dist(args) => dist::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Lint => lint::run(),
         Command::Test => test::run(),
         Command::TestVm(args) => vm::run(&args),

@@ -23,12 +23,14 @@ pub(crate) struct Args {
 }
 
 /// A program that the tests run, and Debian's package of it.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("ip", "iproute2"),
     ("promtool", "prometheus"),
     ("openssl", "openssl"),
+    // For libFuzzer.
+    ("c++", "g++"),
 ];
 
 /// The newer Rust compiler that Debian keeps for its browsers, and its `core` for BPF.
