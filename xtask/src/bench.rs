@@ -10,12 +10,12 @@
 //! BENCHMARKS.md says what each figure means.
 
 mod blocking;
-mod build;
+pub(crate) mod build;
 mod cold_start;
 mod failure;
 mod footprint;
 mod host;
-mod interrupt;
+pub(crate) mod interrupt;
 mod isolated;
 mod kernel_clock;
 mod netlink;
@@ -26,7 +26,7 @@ mod resp;
 mod samples;
 mod storm;
 mod subject;
-mod usage;
+pub(crate) mod usage;
 mod vm;
 mod world;
 

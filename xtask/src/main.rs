@@ -16,6 +16,7 @@ mod ebpf;
 mod fuzz;
 mod lint;
 mod setup;
+mod soak;
 mod stages;
 mod test;
 mod vm;
@@ -46,6 +47,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Check formatting and lints of both workspaces
     Lint,
+    /// Strain the release daemon for a long time and see that nothing grows
+    Soak(soak::Args),
     /// Set up, lint, check the eBPF object, build the daemon, run every test
     Test,
     /// Run the tests that concern the kernel in virtual machines
@@ -70,6 +73,7 @@ fn main() -> Result<()> {
         Command::Dist(args) => dist::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Lint => lint::run(),
+        Command::Soak(args) => soak::run(&args),
         Command::Test => test::run(),
         Command::TestVm(args) => vm::run(&args),
         Command::TestDeploy(args) => deploy::run(&args),

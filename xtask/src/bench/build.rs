@@ -54,8 +54,8 @@ pub(super) fn arguments(args: &Args) -> Vec<String> {
 }
 
 /// Builds one package; cargo says where its executable is.
-pub(super) fn release(package: &str) -> Result<PathBuf> {
-    eprintln!("bench: building {package}, release");
+pub(crate) fn release(package: &str) -> Result<PathBuf> {
+    eprintln!("building {package}, release");
     let output: std::process::Output = build(package)?
         .stderr(Stdio::inherit())
         .output()

@@ -9,12 +9,12 @@ use nix::sys::signal::{SigSet, Signal};
 
 /// Whether somebody asked to stop.
 #[derive(Clone)]
-pub(super) struct Interrupt(Arc<AtomicBool>);
+pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Catches SIGINT, SIGTERM and SIGHUP from now on. Call it before any other
     /// thread is started: threads inherit the blocked signals.
-    pub(super) fn catch() -> Result<Self> {
+    pub(crate) fn catch() -> Result<Self> {
         let signals = blocked([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])?;
         let came = Arc::new(AtomicBool::new(false));
         thread::spawn({
@@ -32,12 +32,12 @@ impl Interrupt {
     }
 
     /// True once it came.
-    pub(super) fn came(&self) -> bool {
+    pub(crate) fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Fails once it came: for every loop that takes long.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.came() {
             bail!("interrupted");
         }
@@ -46,7 +46,7 @@ impl Interrupt {
 }
 
 /// Blocks these signals, for a thread that waits for them.
-pub(super) fn blocked<const N: usize>(signals: [Signal; N]) -> Result<SigSet> {
+pub(crate) fn blocked<const N: usize>(signals: [Signal; N]) -> Result<SigSet> {
     let mut set = SigSet::empty();
     set.extend(signals);
     set.thread_block().context("cannot block signals")?;
