@@ -10,6 +10,8 @@ pub mod daemon;
 pub mod db;
 pub mod doctor;
 pub mod exit;
+#[cfg(feature = "internals")]
+pub mod internals;
 pub mod link;
 pub mod logging;
 mod observe;

@@ -9,6 +9,7 @@
 //!
 //! BENCHMARKS.md says what each figure means.
 
+mod against;
 mod blocking;
 pub(crate) mod build;
 mod cold_start;
@@ -26,7 +27,7 @@ mod resp;
 mod samples;
 mod storm;
 mod subject;
-mod usage;
+pub(crate) mod usage;
 mod vm;
 mod warm_restart;
 mod world;
@@ -60,6 +61,11 @@ pub(crate) struct Args {
     #[arg(long = "kernel", value_name = "VERSION")]
     kernels: Vec<String>,
 
+    /// Measure this daemon, too: a shell command that starts it in the foreground;
+    /// `{redis_socket}` and `{database_config}` in it are replaced by paths
+    #[arg(long, value_name = "COMMAND", conflicts_with = "kernels")]
+    against: Option<String>,
+
     /// A daemon that is already built, instead of this checkout's
     #[arg(long, value_name = "FILE")]
     daemon: Option<PathBuf>,
@@ -86,6 +92,13 @@ enum Figures {
     Start,
     /// Memory, and the cost of doing nothing
     Footprint,
+}
+
+impl Figures {
+    /// Whether another daemon can be measured so.
+    fn is_comparable(self) -> bool {
+        matches!(self, Self::Isolated | Self::Storm | Self::Failure)
+    }
 }
 
 /// How often and how long each scenario is run.
@@ -167,9 +180,13 @@ const LARGE_PORTS: usize = 514;
 
 fn measure(daemon: &Path, args: &Args, interrupt: &Interrupt, report: &mut Report) -> Result<()> {
     let plan = if args.quick { Plan::QUICK } else { Plan::FULL };
-    let wanted = |figures| args.only.is_empty() || args.only.contains(&figures);
+    let against = args.against.as_deref();
+    let wanted = |figures: Figures| {
+        let comparable = against.is_none() || figures.is_comparable();
+        (args.only.is_empty() && comparable) || args.only.contains(&figures)
+    };
     if wanted(Figures::Isolated) || wanted(Figures::Storm) {
-        let world = World::new(STORM_PORTS, daemon, interrupt)?;
+        let world = World::new(STORM_PORTS, daemon, interrupt)?.against(against)?;
         if wanted(Figures::Isolated) {
             isolated::measure(&world, &plan, report)?;
         }
@@ -178,7 +195,7 @@ fn measure(daemon: &Path, args: &Args, interrupt: &Interrupt, report: &mut Repor
         }
     }
     if wanted(Figures::Failure) {
-        failure::measure(daemon, &plan, interrupt, report)?;
+        failure::measure(daemon, against, &plan, interrupt, report)?;
     }
     if wanted(Figures::Start) || wanted(Figures::Footprint) {
         let world = World::new(LARGE_PORTS, daemon, interrupt)?;

@@ -31,6 +31,8 @@ fn every_lint(stages: &mut Stages, root: &Path) -> Result<()> {
             "clippy",
             "--workspace",
             "--all-targets",
+            "--features",
+            "portsyncd-fuzz/libfuzzer",
             "--locked",
             "--",
             "--deny=warnings",

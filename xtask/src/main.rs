@@ -14,8 +14,10 @@ mod demo;
 mod deploy;
 mod dist;
 mod ebpf;
+mod fuzz;
 mod lint;
 mod setup;
+mod soak;
 mod stages;
 mod test;
 mod vm;
@@ -44,8 +46,12 @@ enum Command {
     Dist(dist::Args),
     /// Let faults and storms loose on the release daemon, and judge it after each round
     Chaos(chaos::Args),
+    /// Give everything that the daemon reads to a coverage-guided fuzzer
+    Fuzz(fuzz::Args),
     /// Check formatting and lints of both workspaces
     Lint,
+    /// Strain the release daemon for a long time and see that nothing grows
+    Soak(soak::Args),
     /// Set up, lint, check the eBPF object, build the daemon, run every test
     Test,
     /// Run the tests that concern the kernel in virtual machines
@@ -69,7 +75,9 @@ fn main() -> Result<()> {
         Command::Bench(args) => bench::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Chaos(args) => chaos::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Lint => lint::run(),
+        Command::Soak(args) => soak::run(&args),
         Command::Test => test::run(),
         Command::TestVm(args) => vm::run(&args),
         Command::TestDeploy(args) => deploy::run(&args),

@@ -75,24 +75,25 @@ pub(super) async fn read_rows(
         .map_err(DbError::redis("HGETALL of CONFIG_DB PORT"))?;
     let mut rows = Vec::with_capacity(names.len());
     for (name, answer) in names.iter().zip(answers) {
-        let fields =
-            answer.and_then(|value| Ok(Vec::<(Vec<u8>, Vec<u8>)>::from_redis_value(value)?));
-        match fields {
-            Ok(fields) => match usable(fields) {
-                fields if fields.is_empty() => {
-                    warn!(port = %name, "CONFIG_DB PORT row has no fields: not pushed to APPL_DB");
-                }
-                fields => rows.push(ConfigRow {
-                    name: *name,
-                    fields,
-                }),
-            },
+        match fields(answer) {
+            Ok(fields) if fields.is_empty() => {
+                warn!(port = %name, "CONFIG_DB PORT row has no fields: not pushed to APPL_DB");
+            }
+            Ok(fields) => rows.push(ConfigRow {
+                name: *name,
+                fields,
+            }),
             Err(error) => {
                 warn!(port = %name, %error, "CONFIG_DB PORT row cannot be read: not pushed to APPL_DB");
             }
         }
     }
     Ok(rows)
+}
+
+/// The fields that an answer to HGETALL has to push.
+pub(super) fn fields(answer: RedisResult<Value>) -> RedisResult<Vec<(Vec<u8>, Vec<u8>)>> {
+    Ok(usable(Vec::from_redis_value(answer?)?))
 }
 
 /// Which of the keys exist.

@@ -15,6 +15,8 @@ mod error;
 mod event;
 mod examine;
 mod follower;
+#[cfg(feature = "internals")]
+pub mod internals;
 mod keys;
 mod keyspace;
 mod logger_row;

@@ -76,7 +76,9 @@ fn error_of(message: &[u8]) -> Option<Errno> {
     let code = message.get(NLMSG_HDRLEN..)?.first_chunk()?;
     match i32::from_ne_bytes(*code) {
         0 => None,
-        code => Some(Errno::from_raw_os_error(code.wrapping_neg())),
+        // `MAX_ERRNO` (`linux/err.h`): rustix panics beyond it.
+        code @ -4095..=-1 => Some(Errno::from_raw_os_error(-code)),
+        _ => Some(Errno::PROTO),
     }
 }
 
@@ -106,6 +108,16 @@ mod tests {
                 (Message::Done, true)
             ]
         );
+    }
+
+    #[test]
+    fn a_code_that_is_no_error_of_the_kernels_is_an_error_all_the_same() {
+        for code in [1, 7, -4096, i32::MIN, i32::MAX] {
+            let mut bytes = header(20, NLMSG_ERROR, 0);
+            bytes.extend(code.to_ne_bytes());
+            let messages: Vec<_> = Messages::new(&bytes, 0).collect();
+            assert_eq!(messages, [(Message::Error(Some(Errno::PROTO)), false)]);
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub mod dump;
 pub mod ebpf;
 mod error;
 pub mod gate;
+#[cfg(feature = "internals")]
+pub mod internals;
 mod memlock;
 mod messages;
 pub mod netlink;

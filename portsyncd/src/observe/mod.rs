@@ -17,6 +17,8 @@ mod exposition;
 mod files;
 mod health;
 mod http;
+#[cfg(feature = "internals")]
+pub mod internals;
 mod ledger;
 mod meters;
 mod page;

@@ -50,6 +50,9 @@ pub(super) fn arguments(args: &Args) -> Vec<String> {
     {
         arguments.extend(["--only".to_owned(), figures.get_name().to_owned()]);
     }
+    if let Some(command) = &args.against {
+        arguments.extend(["--against".to_owned(), command.clone()]);
+    }
     arguments
 }
 

@@ -88,7 +88,7 @@ impl Isolated {
         let floor = floor(world, observer, changes)?;
         let mut series = Vec::new();
         let mut account = [f64::NAN; 3];
-        for subject in Subject::ALL {
+        for subject in Subject::all(world) {
             world.say(&format!("isolated changes{place}: {}", subject.as_str()))?;
             let live = subject.start(world)?;
             one.map_or(Ok(()), |one| one.take(live.pid()))?;

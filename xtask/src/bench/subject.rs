@@ -9,12 +9,12 @@ use nix::sys::signal::Signal;
 use portsyncd_tests::child::Running;
 use portsyncd_tests::{Daemon, DaemonConfig, Source};
 
-use super::PATIENCE;
 use super::blocking::{READY, STOPPED};
 use super::resp::Subscriber;
 use super::storm::as_f64;
 use super::usage::CpuClock;
 use super::world::World;
+use super::{PATIENCE, against};
 
 /// A kind of daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +25,19 @@ pub(super) enum Subject {
     Netlink,
     /// The blocking baseline.
     Blocking,
+    /// The daemon of `--against`.
+    Other,
 }
 
 impl Subject {
     /// The order in which they are measured.
-    pub(super) const ALL: [Self; 3] = [Self::Ebpf, Self::Netlink, Self::Blocking];
+    pub(super) fn all(world: &World) -> Vec<Self> {
+        let other = world.against.as_ref().map(|_| Self::Other);
+        [Self::Ebpf, Self::Netlink, Self::Blocking]
+            .into_iter()
+            .chain(other)
+            .collect()
+    }
 
     /// Its name in the table.
     pub(super) fn as_str(self) -> &'static str {
@@ -37,6 +45,7 @@ impl Subject {
             Self::Ebpf => "portsyncd, ebpf",
             Self::Netlink => "portsyncd, netlink",
             Self::Blocking => "blocking baseline",
+            Self::Other => "the other daemon",
         }
     }
 
@@ -45,7 +54,7 @@ impl Subject {
         match self {
             Self::Ebpf => Some(Source::Ebpf),
             Self::Netlink => Some(Source::Netlink),
-            Self::Blocking => None,
+            Self::Blocking | Self::Other => None,
         }
     }
 
@@ -57,6 +66,13 @@ impl Subject {
             let daemon = start_daemon(world, source)?;
             wait_for_init_done(&mut events)?;
             Live::Daemon(daemon)
+        } else if self == Self::Other {
+            let mut events = world.done_events()?;
+            let running = against::start(world)?;
+            let output = running.output().clone();
+            wait_for_init_done(&mut events)
+                .with_context(|| format!("it said:\n{}", output.tail(20)))?;
+            Live::Other(running)
         } else {
             world.fill_appl_db()?;
             let running = start_blocking(world)?;
@@ -112,6 +128,7 @@ fn start_blocking(world: &World) -> Result<Running> {
 pub(super) enum Live {
     Daemon(Daemon),
     Blocking(Running),
+    Other(Running),
 }
 
 /// What a daemon says it did, when it stops.
@@ -135,7 +152,7 @@ impl Live {
     pub(super) fn pid(&self) -> u32 {
         match self {
             Self::Daemon(daemon) => daemon.pid(),
-            Self::Blocking(running) => running.pid(),
+            Self::Blocking(running) | Self::Other(running) => running.pid(),
         }
     }
 
@@ -174,12 +191,27 @@ impl Live {
                 );
                 (running.output().clone(), STOPPED)
             }
+            Self::Other(mut running) => {
+                running.signal(Signal::SIGTERM)?;
+                // How it ends is its own matter.
+                running.wait(PATIENCE)?;
+                return Ok(Account::NONE);
+            }
         };
         Account::from_line(&output.wait_for(said, PATIENCE)?)
     }
 }
 
 impl Account {
+    /// Of a daemon that says nothing of itself.
+    const NONE: Self = Self {
+        messages: 0,
+        ring_lost: 0,
+        overruns: 0,
+        dumps: 0,
+        latency: [f64::NAN; 3],
+    };
+
     /// Reads `name=number` pairs; what a daemon does not count is 0.
     fn from_line(line: &str) -> Result<Self> {
         let number = |name: &str| -> Option<u64> {

@@ -13,16 +13,16 @@ use super::PATIENCE;
 /// A process' processor time, to the nanosecond, of all its threads, those that
 /// have ended too (`clock_getcpuclockid(3)`).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CpuClock(ClockId);
+pub(crate) struct CpuClock(ClockId);
 
 impl CpuClock {
-    pub(super) fn of(pid: u32) -> Result<Self> {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
         let pid = Pid::from_raw(i32::try_from(pid).context("a process id")?);
         let clock = clock_getcpuclockid(pid).context("clock_getcpuclockid")?;
         Ok(Self(clock))
     }
 
-    pub(super) fn read(self) -> Result<Duration> {
+    pub(crate) fn read(self) -> Result<Duration> {
         Ok(self.0.now().context("clock_gettime of a process")?.into())
     }
 
@@ -77,22 +77,22 @@ pub(super) fn wait_until_quiet(clocks: &[CpuClock]) -> Result<()> {
 
 /// Resident memory, in KiB (`/proc/PID/status` and `smaps`, proc(5)).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// All of it (`VmRSS`).
-    pub(super) resident: u64,
+    pub(crate) resident: u64,
     /// Heap, stacks, written data (`RssAnon`).
-    pub(super) anonymous: u64,
+    pub(crate) anonymous: u64,
     /// Of `RssFile`, the executable and its libraries.
-    pub(super) program: u64,
+    pub(crate) program: u64,
     /// Of `RssFile`, the ring, whose pages are the kernel's and mapped twice over
     /// so that records never wrap (`kernel/bpf/ringbuf.c`).
-    pub(super) ring: u64,
+    pub(crate) ring: u64,
     /// The most that was ever resident (`VmHWM`).
-    pub(super) peak: u64,
+    pub(crate) peak: u64,
 }
 
 impl Memory {
-    pub(super) fn of(pid: u32) -> Result<Self> {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
         let status = read(&format!("/proc/{pid}/status"))?;
         let ring = ring(&read(&format!("/proc/{pid}/smaps"))?)?;
         let file = field(&status, "RssFile")?;

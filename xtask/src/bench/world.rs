@@ -23,6 +23,8 @@ pub(super) struct World {
     pub(super) names: Vec<String>,
     /// The release daemon.
     pub(super) daemon: PathBuf,
+    /// The command that starts another one.
+    pub(super) against: Option<String>,
     /// For sockets of the measurement's own.
     pub(super) directory: TempDir,
     interrupt: Interrupt,
@@ -43,6 +45,7 @@ impl World {
             taps,
             names,
             daemon: daemon.to_owned(),
+            against: None,
             directory: tempfile::tempdir().context("cannot make a directory")?,
             interrupt: interrupt.clone(),
         };
@@ -61,6 +64,23 @@ impl World {
         config_db.pipeline(&metadata, 1)?;
         config_db.pipeline(&world.rows("PORT|", Self::config_fields), ports)?;
         Ok(world)
+    }
+
+    /// With a command that starts another daemon, where there is one.
+    pub(super) fn against(mut self, command: Option<&str>) -> Result<Self> {
+        if let Some(command) = command {
+            self.against = Some(command.to_owned());
+            // The C++ daemon publishes ports that it finds only on a DPU; elsewhere it
+            // takes them for those of an earlier life (`portsyncd.cpp`, `LinkSync`).
+            let row: [&[u8]; 4] = [
+                b"HSET",
+                b"DEVICE_METADATA|localhost",
+                b"switch_type",
+                b"dpu",
+            ];
+            self.redis(CONFIG_DB)?.call(&row)?;
+        }
+        Ok(self)
     }
 
     fn wait_until_up(&self) -> Result<()> {

@@ -3,6 +3,8 @@
 //! Written off the road and off the observer's own thread. Trouble with the disk is said once, costs
 //! health, and saving resumes by itself.
 
+#[cfg(feature = "internals")]
+pub(super) mod internals;
 mod keeper;
 mod replace;
 mod sealed;

@@ -36,7 +36,11 @@ pub(super) async fn serve(stream: TcpStream, tls: Option<&Tls>, observer: Rc<Obs
     }
 }
 
-async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin, observer: Rc<Observer>) {
+/// Speaks HTTP/1 over `stream` until one side ends it.
+pub(in crate::observe) async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    observer: Rc<Observer>,
+) {
     let (stream, watching) = Patient::new(stream);
     let mut closing = observer.closing.subscribe();
     let service = service_fn(move |request| {

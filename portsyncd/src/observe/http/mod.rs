@@ -15,6 +15,8 @@
 
 mod connection;
 mod events;
+#[cfg(feature = "internals")]
+pub(super) mod internals;
 mod patient;
 mod routes;
 mod tls;

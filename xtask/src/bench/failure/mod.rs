@@ -22,7 +22,7 @@ use super::world::World;
 use super::{Interrupt, Plan};
 
 use phase::{Direction, Phase};
-use way::{Started, WAYS, Way};
+use way::{Started, Way};
 
 /// How many ports fail at once.
 const SIZES: [usize; 3] = [64, 256, 512];
@@ -32,12 +32,13 @@ const ISOLATED: usize = 60;
 /// Measures and reports.
 pub(super) fn measure(
     daemon: &std::path::Path,
+    against: Option<&str>,
     plan: &Plan,
     interrupt: &Interrupt,
     report: &mut Report,
 ) -> Result<()> {
     for ports in SIZES {
-        let world = World::new(ports, daemon, interrupt)?;
+        let world = World::new(ports, daemon, interrupt)?.against(against)?;
         let outcome = Outcome::measure(&world, plan)?;
         for direction in [Direction::Lost, Direction::Gained] {
             report.add(outcome.latencies(direction, plan));
@@ -78,7 +79,7 @@ impl Outcome {
         let ports = world.names.len();
         let mut ways = Vec::new();
         let mut isolated = f64::NAN;
-        for way in WAYS {
+        for way in Way::all(world) {
             world.say(&format!("{ports} ports fail: {}", way.as_str()))?;
             let Some(started) = way.start(world)? else {
                 ways.push((way, None));
@@ -179,12 +180,16 @@ impl Outcome {
                     cell
                 }
             };
+            let said = |number| match *way {
+                Way::Other => Cell::None,
+                _ => ours(Cell::Number(number)),
+            };
             section.row(
                 way.as_str(),
                 &[
                     ours(Cell::Seconds(cpu / count)),
-                    ours(Cell::Number(rounds.dumps / count)),
-                    ours(Cell::Number(rounds.settled / count)),
+                    said(rounds.dumps / count),
+                    said(rounds.settled / count),
                     Cell::seconds(waits.median()),
                     Cell::seconds(waits.quantile(99)),
                     Cell::seconds(waits.max()),

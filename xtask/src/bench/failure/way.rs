@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use portsyncd_tests::{Daemon, DaemonConfig};
 
 use crate::bench::PATIENCE;
-use crate::bench::subject::wait_for_init_done;
+use crate::bench::subject::{Live, Subject, wait_for_init_done};
 use crate::bench::world::World;
 
 /// Who learns of lost carriers, and how.
@@ -24,20 +24,16 @@ pub(super) enum Way {
     Sampling,
     /// `carrier_sampling` and `linkwatch_sync`: the default where no hook attaches.
     SamplingAndSync,
+    /// The daemon of `--against`.
+    Other,
 }
 
-/// The order in which they are measured.
-pub(super) const WAYS: [Way; 6] = [
-    Way::Nobody,
-    Way::Off,
-    Way::Hook,
-    Way::HookAndSync,
-    Way::Sampling,
-    Way::SamplingAndSync,
-];
-
 /// What runs, if anything does.
-pub(super) struct Started(Option<Daemon>);
+pub(super) enum Started {
+    Nobody,
+    Ours(Daemon),
+    Other(Live),
+}
 
 /// What the daemon says it did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +47,22 @@ pub(super) struct Account {
 }
 
 impl Way {
+    /// The order in which they are measured.
+    pub(super) fn all(world: &World) -> Vec<Self> {
+        let other = world.against.as_ref().map(|_| Self::Other);
+        [
+            Self::Nobody,
+            Self::Off,
+            Self::Hook,
+            Self::HookAndSync,
+            Self::Sampling,
+            Self::SamplingAndSync,
+        ]
+        .into_iter()
+        .chain(other)
+        .collect()
+    }
+
     /// Its name in the table.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -60,6 +72,7 @@ impl Way {
             Self::HookAndSync => "hook + sync",
             Self::Sampling => "sampling",
             Self::SamplingAndSync => "sampling + sync",
+            Self::Other => "the other daemon",
         }
     }
 
@@ -67,7 +80,8 @@ impl Way {
     /// way is closed.
     pub(super) fn start(self, world: &World) -> Result<Option<Started>> {
         let (hook, sampling, sync) = match self {
-            Self::Nobody => return Ok(Some(Started(None))),
+            Self::Nobody => return Ok(Some(Started::Nobody)),
+            Self::Other => return Ok(Some(Started::Other(Subject::Other.start(world)?))),
             Self::Off => ("off", "off", "off"),
             Self::Hook => ("auto", "off", "off"),
             Self::HookAndSync => ("auto", "off", "auto"),
@@ -92,24 +106,34 @@ impl Way {
             daemon.stop()?;
             return Ok(None);
         }
-        Ok(Some(Started(Some(daemon))))
+        Ok(Some(Started::Ours(daemon)))
     }
 }
 
 impl Started {
+    /// Whether it is one of ours.
     pub(super) fn is_daemon(&self) -> bool {
-        self.0.is_some()
+        matches!(self, Self::Ours(_))
     }
 
     /// The daemon's process id.
     pub(super) fn pid(&self) -> Option<u32> {
-        self.0.as_ref().map(Daemon::pid)
+        match self {
+            Self::Nobody => None,
+            Self::Ours(daemon) => Some(daemon.pid()),
+            Self::Other(live) => Some(live.pid()),
+        }
     }
 
-    /// Stops it and reads its last line.
+    /// Stops it and reads its last line; another daemon says nothing of itself.
     pub(super) fn stop(self) -> Result<Account> {
-        let Some(daemon) = self.0 else {
-            return Ok(Account::default());
+        let daemon = match self {
+            Self::Ours(daemon) => daemon,
+            Self::Nobody => return Ok(Account::default()),
+            Self::Other(live) => {
+                live.stop()?;
+                return Ok(Account::default());
+            }
         };
         let log = daemon.log().clone();
         daemon.stop()?;
