@@ -14,6 +14,7 @@ mod deploy;
 mod dist;
 mod ebpf;
 mod fuzz;
+mod instructions;
 mod lint;
 mod setup;
 mod soak;
@@ -45,6 +46,8 @@ enum Command {
     Dist(dist::Args),
     /// Give everything that the daemon reads to a coverage-guided fuzzer
     Fuzz(fuzz::Args),
+    /// Count the instructions of the road's own work and compare them with the record
+    Instructions(instructions::Args),
     /// Check formatting and lints of both workspaces
     Lint,
     /// Strain the release daemon for a long time and see that nothing grows
@@ -72,6 +75,7 @@ fn main() -> Result<()> {
         Command::Bench(args) => bench::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Instructions(args) => instructions::run(args),
         Command::Lint => lint::run(),
         Command::Soak(args) => soak::run(&args),
         Command::Test => test::run(),

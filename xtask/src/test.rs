@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{cargo, find_program, is_root, run as run_command, workspace_root};
 use crate::stages::Stages;
-use crate::{deploy, ebpf, fuzz, lint, setup, soak, vm};
+use crate::{deploy, ebpf, fuzz, instructions, lint, setup, soak, vm};
 
 /// Runs every stage up to the first that fails.
 pub(crate) fn run() -> Result<()> {
@@ -32,6 +32,9 @@ fn every_stage(stages: &mut Stages, root: &Path) -> Result<()> {
         run_command(cargo(root).args(["build", "--release", "--locked", "--package", "portsyncd"]))
     })?;
     stages.run("guide and package", deploy::without_a_guest)?;
+    stages.run("instructions", || {
+        instructions::run(instructions::Args { record: false })
+    })?;
     stages.run("fuzz, 2 s each", fuzz::run_short)?;
     stages.run("test", || run_command(&mut tests_as_root(root)?))?;
     stages.run("soak, 1 min", soak::run_short)?;
