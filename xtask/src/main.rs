@@ -13,6 +13,7 @@ mod demo;
 mod deploy;
 mod dist;
 mod ebpf;
+mod fleet;
 mod fuzz;
 mod instructions;
 mod lint;
@@ -44,6 +45,8 @@ enum Command {
     Bench(bench::Args),
     /// Make the Debian package and the tarball that a switch installs
     Dist(dist::Args),
+    /// Have a real Prometheus scrape a fleet of daemons
+    FleetSim(fleet::Args),
     /// Give everything that the daemon reads to a coverage-guided fuzzer
     Fuzz(fuzz::Args),
     /// Count the instructions of the road's own work and compare them with the record
@@ -74,6 +77,7 @@ fn main() -> Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Dist(args) => dist::run(&args),
+        Command::FleetSim(args) => fleet::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Instructions(args) => instructions::run(args),
         Command::Lint => lint::run(),
