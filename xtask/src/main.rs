@@ -14,7 +14,9 @@ mod demo;
 mod deploy;
 mod dist;
 mod ebpf;
+mod fleet;
 mod fuzz;
+mod instructions;
 mod lint;
 mod setup;
 mod soak;
@@ -46,8 +48,12 @@ enum Command {
     Dist(dist::Args),
     /// Let faults and storms loose on the release daemon, and judge it after each round
     Chaos(chaos::Args),
+    /// Have a real Prometheus scrape a fleet of daemons
+    FleetSim(fleet::Args),
     /// Give everything that the daemon reads to a coverage-guided fuzzer
     Fuzz(fuzz::Args),
+    /// Count the instructions of the road's own work and compare them with the record
+    Instructions(instructions::Args),
     /// Check formatting and lints of both workspaces
     Lint,
     /// Strain the release daemon for a long time and see that nothing grows
@@ -75,7 +81,9 @@ fn main() -> Result<()> {
         Command::Bench(args) => bench::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Chaos(args) => chaos::run(&args),
+        Command::FleetSim(args) => fleet::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Instructions(args) => instructions::run(args),
         Command::Lint => lint::run(),
         Command::Soak(args) => soak::run(&args),
         Command::Test => test::run(),

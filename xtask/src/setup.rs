@@ -23,7 +23,7 @@ pub(crate) struct Args {
 }
 
 /// A program that the tests run, and Debian's package of it.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("ip", "iproute2"),
@@ -33,6 +33,7 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("tmux", "tmux"),
     // For libFuzzer.
     ("c++", "g++"),
+    ("valgrind", "valgrind"),
 ];
 
 /// The newer Rust compiler that Debian keeps for its browsers, and its `core` for BPF.
