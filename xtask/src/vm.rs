@@ -22,14 +22,14 @@ use console::Outcome;
 use kernels::Release;
 use suite::Suite;
 
-/// The test executables that concern the kernel.
-const KERNEL_TESTS: [&str; 7] = [
+/// The test executables that concern the kernel. The storms of `loss` take an emulated
+/// processor too long; a ring that is full is in `carrier_hook` as well.
+const KERNEL_TESTS: [&str; 6] = [
     "boot",
     "carrier",
     "carrier_hook",
     "hook",
     "lifecycle",
-    "loss",
     "service",
 ];
 
