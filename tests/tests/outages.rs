@@ -286,7 +286,7 @@ impl<'a> World<'a> {
         self.daemon.still_runs()?;
         let log = self.daemon.log().clone();
         self.daemon.stop()?;
-        let last = log.text().lines().last().unwrap_or_default().to_owned();
+        let last = log.wait_for("portsyncd stopped", PATIENCE)?;
         ensure!(
             last.contains("ring_lost=0") && last.contains("overruns=0"),
             "the link source was not drained on: {last}"

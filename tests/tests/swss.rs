@@ -262,7 +262,7 @@ fn several_looks(bed: &Bed) -> Result<()> {
 fn stop_and_expect(daemon: Daemon, part: &str) -> Result<()> {
     let log = daemon.log().clone();
     daemon.stop()?;
-    let last = log.text().lines().last().unwrap_or_default().to_owned();
+    let last = log.wait_for("portsyncd stopped", PATIENCE)?;
     ensure!(last.contains(part), "no {part} in {last}");
     Ok(())
 }

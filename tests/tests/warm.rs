@@ -81,7 +81,7 @@ fn rows_that_agree_neither_go_nor_flicker_on_a_warm_start(bed: &Bed) -> Result<(
         bed.converge()?;
         let log = daemon.log().clone();
         daemon.stop()?;
-        let last = log.text().lines().last().unwrap_or_default().to_owned();
+        let last = log.wait_for("portsyncd stopped", PATIENCE)?;
         ensure!(
             last.contains("warm_restarts=1 cold_starts=0"),
             "not a warm start: {last}"

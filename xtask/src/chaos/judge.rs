@@ -144,7 +144,7 @@ impl World {
         let daemon = self.daemon.take().context("no daemon")?;
         let log = daemon.log().clone();
         daemon.stop()?;
-        let last = log.text().lines().last().unwrap_or_default().to_owned();
+        let last = log.wait_for("portsyncd stopped", PATIENCE)?;
         for (field, expected) in [
             ("carrier_downs", downs),
             ("cold_starts", account.cold),
