@@ -209,6 +209,6 @@ mod tests {
     #[test]
     fn the_guide_has_rules() {
         let rules = super::rules().expect("rules");
-        assert!(rules.contains("alert: PortsyncdDown"), "{rules}");
+        assert!(rules.contains("alert: PortSyncdDown"), "{rules}");
     }
 }
