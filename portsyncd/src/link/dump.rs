@@ -29,8 +29,6 @@ const PARTS_AHEAD: usize = 4;
 /// One step of a dump.
 #[derive(Debug)]
 pub enum DumpPart {
-    /// The request is about to be sent: `CLOCK_MONOTONIC`, nanoseconds.
-    Begin(u64),
     /// Netdevs; each record's time is the one before which it cannot have been
     /// filled in.
     Netdevs(Vec<LinkRecord>),
@@ -66,9 +64,6 @@ fn run(gate: &Gate, parts: &mpsc::Sender<DumpPart>) -> Result<bool, LinkError> {
         Ok(socket)
     })?;
     let mut not_before_ns = monotonic_ns();
-    if parts.blocking_send(DumpPart::Begin(not_before_ns)).is_err() {
-        return Ok(true);
-    }
     rustix::net::send(&socket, &getlink(FLAGS, 0), SendFlags::empty())
         .map_err(LinkError::call("send RTM_GETLINK", WHAT))?;
     let mut buffer = vec![0; PART_BYTES];

@@ -75,7 +75,6 @@ impl Road {
 
     pub(super) fn dumped(&mut self, part: Option<DumpPart>) -> Result<(), LinkError> {
         match part {
-            Some(DumpPart::Begin(now_ns)) => self.parts.table.dump_begin(now_ns),
             Some(DumpPart::Netdevs(netdevs)) => {
                 // What happened before this part was filled in is older than it.
                 for _ in 0..DRAINS_BEFORE_DUMP_PART {

@@ -243,6 +243,9 @@ impl Road {
                 let _ = self.parts.db_requests.try_send(DbRequest::Reread);
             }
             debug!(reason = reason.as_str(), "dump started");
+            // Before there is a thread that asks: a netdev that goes from now on has gone
+            // after the dump began, whatever its parts say.
+            self.parts.table.dump_begin(monotonic_ns());
             self.dump = Some(dump::start(Arc::clone(&self.parts.gate)));
             self.tally.dump_started(reason);
         }
