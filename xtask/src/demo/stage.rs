@@ -65,6 +65,8 @@ impl Stage {
         consumer.wait_for_within("PortInitDone", PATIENCE)?;
         let took = begun.elapsed();
         consumer.wait_for_within("PortConfigDone", PATIENCE)?;
+        // `auto` takes its source once it is in step.
+        daemon.log().wait_for("link source ", PATIENCE)?;
         self.link_source = link_source(&daemon.log().text());
         Ok(took)
     }
