@@ -12,6 +12,7 @@ use crate::config_db;
 use crate::consumer::Consumer;
 use crate::daemon::{Daemon, DaemonConfig, Source};
 use crate::events::Events;
+use crate::http::wait_for_answer;
 use crate::namespace::Namespace;
 use crate::oracle::{Oracle, Row};
 use crate::redis_server::{APPL_DB, CONFIG_DB, RedisOptions, RedisServer, STATE_DB};
@@ -152,6 +153,24 @@ impl Bed {
     /// Starts a daemon with the plain configuration.
     pub fn daemon(&self) -> Result<Daemon> {
         self.start(self.config())
+    }
+
+    /// As [`config`](Self::config), with metrics and the listener. A busy machine is no
+    /// fault of the daemon's: no latency costs health.
+    #[must_use]
+    pub fn listening(&self) -> DaemonConfig {
+        self.config()
+            .set("metrics.enabled", true)
+            .set("performance.max_latency_us", 60_000_000)
+    }
+
+    /// Starts a daemon that listens, and waits until it says that it is ready.
+    pub fn ready(&self, config: DaemonConfig) -> Result<Daemon> {
+        let daemon = self.start(config)?;
+        wait_for_answer(self.namespace(), "/readyz", "it is ready", |answer| {
+            answer.status == 200
+        })?;
+        Ok(daemon)
     }
 
     /// A consumer in orchagent's place.

@@ -9,9 +9,7 @@ use nix::sys::signal::Signal;
 use portsyncd_tests::http::{get, wait_for_answer};
 use portsyncd_tests::redis_server::Keep;
 use portsyncd_tests::wait::wait_for;
-use portsyncd_tests::{
-    Bed, Daemon, DaemonConfig, PATIENCE, Source, on_each_source, port_names, wait_until,
-};
+use portsyncd_tests::{Bed, Daemon, PATIENCE, Source, on_each_source, port_names, wait_until};
 use serde_json::Value;
 
 on_each_source!(what_happens_is_counted);
@@ -60,27 +58,12 @@ const FAMILIES: &[(&str, &str)] = &[
     ("process_start_time_seconds", "gauge"),
 ];
 
-fn listening(bed: &Bed) -> DaemonConfig {
-    // A busy machine is no fault of the daemon's.
-    bed.config()
-        .set("metrics.enabled", true)
-        .set("performance.max_latency_us", 60_000_000)
-}
-
-fn ready(bed: &Bed, config: DaemonConfig) -> Result<Daemon> {
-    let daemon = bed.start(config)?;
-    wait_for_answer(bed.namespace(), "/readyz", "it is ready", |a| {
-        a.status == 200
-    })?;
-    Ok(daemon)
-}
-
 #[test]
 fn every_family_has_its_type_and_help_and_a_sample() -> Result<()> {
     Bed::run(Source::Auto, |bed| {
         bed.configure(&port_names(2))?;
         let _taps = bed.taps(&port_names(2))?;
-        let daemon = ready(bed, listening(bed))?;
+        let daemon = bed.ready(bed.listening())?;
         let metrics = get(bed.namespace(), "/metrics")?;
         ensure!(
             metrics
@@ -132,7 +115,7 @@ fn promtool_finds_fault_with_the_guides_names_only() -> Result<()> {
     Bed::run(Source::Auto, |bed| {
         bed.configure(&port_names(2))?;
         let _taps = bed.taps(&port_names(2))?;
-        let daemon = ready(bed, listening(bed))?;
+        let daemon = bed.ready(bed.listening())?;
         let metrics = get(bed.namespace(), "/metrics")?;
         let mut promtool = Command::new("promtool")
             .args(["check", "metrics"])
@@ -163,7 +146,7 @@ fn what_happens_is_counted(bed: &Bed) -> Result<()> {
     let names = port_names(4);
     bed.configure(&names)?;
     let mut taps = bed.taps(&names[..3])?;
-    let daemon = ready(bed, listening(bed))?;
+    let daemon = bed.ready(bed.listening())?;
     let metrics = || get(bed.namespace(), "/metrics");
     let before = metrics()?;
     for (state, count) in [("up", 3.0), ("down", 0.0), ("missing", 1.0)] {
@@ -217,13 +200,13 @@ fn the_saved_counters_outlive_the_daemon() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path = |name: &str| folder.path().join(name).display().to_string();
         let config = || {
-            listening(bed)
+            bed.listening()
                 .set("metrics.storage_path", path("metrics"))
                 .set("warm_restart.state_path", path("state"))
         };
         let series = "portsyncd_cold_starts";
         for start in 1..=4_u32 {
-            let daemon = ready(bed, config())?;
+            let daemon = bed.ready(config())?;
             let answer = get(bed.namespace(), "/metrics")?;
             ensure!(answer.sample(series)? >= f64::from(start), "start {start}");
             ensure!(answer.sample("portsyncd_eoiu_detected")? >= f64::from(start));
@@ -247,7 +230,7 @@ fn the_saved_counters_outlive_the_daemon() -> Result<()> {
 #[test]
 fn the_file_says_what_is_served() -> Result<()> {
     Bed::run(Source::Auto, |bed| {
-        let daemon = ready(bed, listening(bed).set("metrics.save_interval_secs", 1))?;
+        let daemon = bed.ready(bed.listening().set("metrics.save_interval_secs", 1))?;
         let keys = [
             "warm_restarts",
             "cold_starts",
@@ -310,7 +293,7 @@ fn redis_away_is_measured() -> Result<()> {
     Bed::run(Source::Auto, |bed| {
         bed.configure(&port_names(2))?;
         let _taps = bed.taps(&port_names(2))?;
-        let daemon = ready(bed, listening(bed))?;
+        let daemon = bed.ready(bed.listening())?;
         bed.redis().kill()?;
         wait_for_answer(bed.namespace(), "/readyz", "it is not ready", |a| {
             a.status == 503 && a.body.contains("STATE_DB")

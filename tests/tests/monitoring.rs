@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use portsyncd_tests::http::wait_for_answer;
 use portsyncd_tests::prometheus::{Prometheus, kit};
 use portsyncd_tests::promql::selectors;
-use portsyncd_tests::{Bed, Daemon, Source, port_names};
+use portsyncd_tests::{Bed, Source, port_names};
 use redis::Commands;
 use serde_json::Value;
 
@@ -30,18 +29,6 @@ const THE_GUIDES: [(&str, &str); 4] = [
     ),
     ("HighColdStartRate", "rate(portsyncd_cold_starts[5m]) > 0.1"),
 ];
-
-fn ready(bed: &Bed) -> Result<Daemon> {
-    let config = bed
-        .config()
-        .set("metrics.enabled", true)
-        .set("performance.max_latency_us", 60_000_000);
-    let daemon = bed.start(config)?;
-    wait_for_answer(bed.namespace(), "/readyz", "it is ready", |a| {
-        a.status == 200
-    })?;
-    Ok(daemon)
-}
 
 /// A query of the dashboard, with the labels that its legend shows.
 struct Query {
@@ -138,7 +125,7 @@ fn everything_that_is_asked_for_is_served() -> Result<()> {
     Bed::run(Source::Auto, |bed| {
         bed.configure(&port_names(3))?;
         let mut taps = bed.taps(&port_names(2))?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         let prometheus = Prometheus::start(bed.namespace())?;
         taps[1].carrier(false)?;
         let down = "portsyncd_ports{state=\"down\"} == 1";
@@ -201,7 +188,7 @@ fn alerts_follow_the_daemon() -> Result<()> {
     Bed::run(Source::Auto, |bed| {
         bed.configure(&port_names(3))?;
         let _taps = bed.taps(&port_names(2))?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         let prometheus = Prometheus::start(bed.namespace())?;
         // PortInitDone waits for the port that is missing.
         for alert in ["PortSyncdPortsMissing", "PortSyncdInitNotDone"] {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, ensure};
 use portsyncd_tests::daemon::binary;
 use portsyncd_tests::http::wait_for_answer;
-use portsyncd_tests::{Bed, Daemon, Source, port_names};
+use portsyncd_tests::{Bed, Source, port_names};
 use serde_json::Value;
 
 /// Runs portsyncd with `words` in the bed's namespace: code, stdout, stderr.
@@ -24,25 +24,12 @@ fn run(bed: &Bed, words: &[&str]) -> Result<(Option<i32>, String, String)> {
     ))
 }
 
-fn ready(bed: &Bed) -> Result<Daemon> {
-    // A busy machine is no fault of the daemon's.
-    let config = bed
-        .config()
-        .set("metrics.enabled", true)
-        .set("performance.max_latency_us", 60_000_000);
-    let daemon = bed.start(config)?;
-    wait_for_answer(bed.namespace(), "/readyz", "it is ready", |a| {
-        a.status == 200
-    })?;
-    Ok(daemon)
-}
-
 #[test]
 fn status_shows_what_operators_ask_for() -> Result<()> {
     Bed::run(Source::Auto, |bed| {
         bed.configure(&port_names(11))?;
         let _taps = bed.taps(&port_names(10))?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         // By then `auto` has changed over.
         daemon.wait_for_log("carrier_hook=")?;
         let (code, text, error) = run(bed, &["status"])?;
@@ -82,7 +69,7 @@ fn ports_are_a_table_and_one_port_has_its_journal() -> Result<()> {
     Bed::run(Source::Auto, |bed| {
         bed.configure(&port_names(3))?;
         let taps = bed.taps(&port_names(2))?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         taps[0].carrier(false)?;
         bed.wait_for_field("Ethernet0", "netdev_oper_status", "down")?;
         wait_for_answer(bed.namespace(), "/ports/Ethernet0", "it is told", |a| {

@@ -8,21 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use portsyncd_tests::daemon::binary;
-use portsyncd_tests::http::{EventReader, LISTENER, connect, get, wait_for_answer};
+use portsyncd_tests::http::{EventReader, LISTENER, connect, get};
 use portsyncd_tests::terminal::Terminal;
-use portsyncd_tests::{Bed, Daemon, Namespace, Source, Tap, port_names};
-
-fn ready(bed: &Bed) -> Result<Daemon> {
-    let config = bed
-        .config()
-        .set("metrics.enabled", true)
-        .set("performance.max_latency_us", 60_000_000);
-    let daemon = bed.start(config)?;
-    wait_for_answer(bed.namespace(), "/readyz", "it is ready", |a| {
-        a.status == 200
-    })?;
-    Ok(daemon)
-}
+use portsyncd_tests::{Bed, Namespace, Source, Tap, port_names};
 
 /// Viewers that read all they are told, as an open page does.
 struct Readers {
@@ -85,7 +73,7 @@ fn a_storm_with_viewers_leaves_memory_as_it_was() -> Result<()> {
         let names = port_names(514);
         bed.configure(&names)?;
         let taps = bed.taps(&names)?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         let watch = format!("{} watch", binary()?.display());
         let terminal = Terminal::run(bed.namespace(), (80, 24), &watch)?;
         terminal.wait_for("up 514  down 0")?;
@@ -119,7 +107,7 @@ fn an_open_page_costs_next_to_nothing_while_nothing_happens() -> Result<()> {
         let names = port_names(514);
         bed.configure(&names)?;
         let taps = bed.taps(&names)?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         let cost = || -> Result<f64> {
             let before = daemon.cpu_time()?;
             thread::sleep(TIME);
@@ -163,7 +151,7 @@ fn ten_viewers_do_not_slow_the_road() -> Result<()> {
         let names = port_names(514);
         bed.configure(&names)?;
         let taps = bed.taps(&names)?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         let (time, pause) = (Duration::from_secs(4), Duration::from_millis(1));
         let round = || mean_latency(bed.namespace(), || storm(&taps, time, pause));
         round()?;

@@ -6,24 +6,10 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use portsyncd_tests::child::Running;
 use portsyncd_tests::daemon::binary;
-use portsyncd_tests::http::wait_for_answer;
 use portsyncd_tests::terminal::Terminal;
 use portsyncd_tests::wait::wait_for;
-use portsyncd_tests::{Bed, Daemon, PATIENCE, Source, port_names};
+use portsyncd_tests::{Bed, PATIENCE, Source, port_names};
 use serde_json::Value;
-
-fn ready(bed: &Bed) -> Result<Daemon> {
-    // A busy machine is no fault of the daemon's.
-    let config = bed
-        .config()
-        .set("metrics.enabled", true)
-        .set("performance.max_latency_us", 60_000_000);
-    let daemon = bed.start(config)?;
-    wait_for_answer(bed.namespace(), "/readyz", "it is ready", |a| {
-        a.status == 200
-    })?;
-    Ok(daemon)
-}
 
 /// `portsyncd watch` with this environment, as a shell command.
 fn watch(environment: &str) -> Result<String> {
@@ -35,7 +21,7 @@ fn the_grid_is_live_in_every_size_and_survives_the_daemon() -> Result<()> {
     Bed::run(Source::Auto, |bed| {
         bed.configure(&port_names(65))?;
         let taps = bed.taps(&port_names(64))?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         let terminal = Terminal::run(bed.namespace(), (80, 24), &watch("")?)?;
         let screen = terminal.wait_for("up 64  down 0  missing 1")?;
         for part in [
@@ -73,7 +59,7 @@ fn the_grid_is_live_in_every_size_and_survives_the_daemon() -> Result<()> {
 
         daemon.kill()?;
         terminal.wait_for("trying again: ")?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         terminal.wait_for("link source")?;
         taps[3].carrier(true)?;
         terminal.wait_for("up 64  down 0  missing 1")?;
@@ -92,7 +78,7 @@ fn colours_are_for_those_who_want_them() -> Result<()> {
     Bed::run(Source::Auto, |bed| {
         bed.configure(&port_names(2))?;
         let _taps = bed.taps(&port_names(2))?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         // The sequences of a foreground colour begin with ESC [3 or ESC [9 (ECMA-48, SGR).
         let colours = |environment: &str| -> Result<bool> {
             let terminal = Terminal::run(bed.namespace(), (80, 24), &watch(environment)?)?;
@@ -138,7 +124,7 @@ fn into_a_pipe_a_change_is_a_line() -> Result<()> {
     Bed::run(Source::Auto, |bed| {
         bed.configure(&port_names(2))?;
         let taps = bed.taps(&port_names(2))?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         let (text, json) = (piped(bed, &[])?, piped(bed, &["--json"])?);
         taps[0].carrier(false)?;
         let line = text
@@ -154,7 +140,7 @@ fn into_a_pipe_a_change_is_a_line() -> Result<()> {
 
         daemon.kill()?;
         text.output().wait_for("trying again", PATIENCE)?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         wait_for("it follows the daemon that came back", PATIENCE, || {
             taps[0].carrier(true)?;
             taps[0].carrier(false)?;
@@ -179,7 +165,7 @@ fn a_daemon_that_is_not_there_is_said_before_the_screen_is_taken() -> Result<()>
         let mut head = Command::new("sh");
         bed.configure(&port_names(1))?;
         let tap = bed.tap("Ethernet0")?;
-        let daemon = ready(bed)?;
+        let daemon = bed.ready(bed.listening())?;
         // A reader that has seen enough ends it, as every other program of a pipe.
         let binary = binary()?;
         head.arg("-c")
