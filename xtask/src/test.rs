@@ -44,7 +44,8 @@ fn every_stage(stages: &mut Stages, root: &Path) -> Result<()> {
 /// `cargo test` of the whole workspace whose executables run as root.
 fn tests_as_root(root: &Path) -> Result<Command> {
     let mut test = cargo(root);
-    test.args(["test", "--workspace", "--locked"]);
+    // One run names everything that fails.
+    test.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     if !is_root() {
         let sudo = find_program("sudo")
             .context("the integration tests need root, and there is no sudo: run this as root")?;
