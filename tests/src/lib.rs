@@ -14,7 +14,7 @@
 //! - [`consumer`], [`events`], [`commands`]: who listens to Redis in orchagent's place;
 //! - [`http`]: a client of the daemon's listener;
 //! - [`prometheus`], [`promql`]: the real Prometheus beside the daemon, and what its queries ask for;
-//! - [`terminal`]: a real terminal to look at;
+//! - [`terminal`], [`browser`]: a real terminal and a real browser to look at;
 //! - [`oracle`]: whether `STATE_DB` says what the kernel says;
 //! - [`bed`]: all of these together, and the reports of failures.
 //!
@@ -30,6 +30,7 @@
 
 pub mod bed;
 pub mod bridge;
+pub mod browser;
 pub mod child;
 pub mod commands;
 pub mod config_db;

@@ -54,11 +54,18 @@ impl Terminal {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Waits until the window shows `part`, and returns all of it.
+    /// Waits until the window shows `part`, and returns all of it. What is drawn after it may still
+    /// be missing.
     pub fn wait_for(&self, part: &str) -> Result<String> {
-        wait_until(&format!("the terminal shows {part:?}"), PATIENCE, || {
+        let what = format!("the terminal shows {part:?}");
+        self.wait_until(&what, |screen| screen.contains(part))
+    }
+
+    /// Waits until what the window shows is as `holds` wants it.
+    pub fn wait_until(&self, what: &str, holds: impl Fn(&str) -> bool) -> Result<String> {
+        wait_until(what, PATIENCE, || {
             let screen = self.screen(false)?;
-            Ok(if screen.contains(part) {
+            Ok(if holds(&screen) {
                 std::ops::ControlFlow::Break(screen)
             } else {
                 std::ops::ControlFlow::Continue(screen)

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use portsyncd_tests::config_db::port_fields;
 use portsyncd_tests::redis_server::{APPL_DB, STATE_DB};
-use portsyncd_tests::{Bed, Consumer, events, on_each_source, port_names};
+use portsyncd_tests::wait::wait_for;
+use portsyncd_tests::{Bed, Consumer, PATIENCE, events, on_each_source, port_names};
 use redis::Commands;
 
 on_each_source!(
@@ -48,6 +49,10 @@ fn boot_of_514_ports(bed: &Bed) -> Result<()> {
         "{config_done:?}"
     );
     bed.converge()?;
+    // SPOP takes keys in any order.
+    wait_for("every key is popped", PATIENCE, || {
+        Ok(consumer.all().len() >= 516)
+    })?;
     for port in &ports {
         ensure!(
             consumer.times(port) == 1,

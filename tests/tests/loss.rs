@@ -28,6 +28,7 @@ fn a_storm_converges(bed: &Bed) -> Result<()> {
     let consumer = bed.consumer()?;
     let daemon = bed.daemon()?;
     bed.converge()?;
+    consumer.wait_for("PortInitDone")?;
     storm(&taps, ROUNDS)?;
     bed.converge()?;
     ensure!(consumer.times("PortInitDone") == 1 && consumer.times("PortConfigDone") == 1);

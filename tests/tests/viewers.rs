@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use portsyncd_tests::browser::Browser;
 use portsyncd_tests::daemon::binary;
 use portsyncd_tests::http::{EventReader, LISTENER, connect, get};
 use portsyncd_tests::terminal::Terminal;
-use portsyncd_tests::{Bed, Namespace, Source, Tap, port_names};
+use portsyncd_tests::wait::wait_for;
+use portsyncd_tests::{Bed, Namespace, PATIENCE, Source, Tap, port_names};
 
 /// Viewers that read all they are told, as an open page does.
 struct Readers {
@@ -173,4 +175,91 @@ fn ten_viewers_do_not_slow_the_road() -> Result<()> {
         ensure!(more <= 10.0, "{more:+.1} %");
         daemon.stop()
     })
+}
+
+#[test]
+#[ignore = "ten minutes, and it needs chromium"]
+fn a_page_follows_a_storm_for_ten_minutes_without_growing() -> Result<()> {
+    const SAMPLES: u64 = 60;
+    const BETWEEN: Duration = Duration::from_secs(10);
+    Bed::run(Source::Auto, |bed| {
+        let names = port_names(514);
+        bed.configure(&names)?;
+        let taps = bed.taps(&names)?;
+        let daemon = bed.ready(bed.listening())?;
+        let mut page = Browser::open(bed.namespace(), &format!("http://{LISTENER}/"))?;
+        // The last port is kept out of the storm: it shows how far behind the page is.
+        let (marker, taps) = taps.split_last().context("no taps")?;
+        let over = AtomicBool::new(false);
+        println!("  at s   heap KiB    nodes   renderer KiB   daemon KiB   shown after ms");
+        let (samples, changes) = thread::scope(|scope| -> Result<_> {
+            let storming = scope.spawn(|| storm_until(taps, &over));
+            let samples = (1..=SAMPLES).map(|round| {
+                let due = Instant::now() + BETWEEN;
+                let mtu = 2000 + round;
+                marker.set_mtu(u16::try_from(mtu)?)?;
+                let sent = Instant::now();
+                let shown = format!("ports.get('{}')?.is.mtu === {mtu}", names[513]);
+                wait_for("the page shows the change", PATIENCE, || {
+                    Ok(page.evaluate(&shown)? == true)
+                })?;
+                let behind = sent.elapsed().as_millis();
+                let (heap, nodes) = page.held()?;
+                let (drawn, daemon) = (page.resident_kib()?, daemon.resident_kib()?);
+                let heap = heap / 1024;
+                println!(
+                    "{:6} {heap:10} {nodes:8} {drawn:14} {daemon:12} {behind:16}",
+                    round * BETWEEN.as_secs()
+                );
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                Ok([heap, nodes, drawn, daemon])
+            });
+            let samples = samples.collect::<Result<Vec<_>>>();
+            over.store(true, Ordering::Relaxed);
+            let changes = storming
+                .join()
+                .map_err(|_| anyhow!("the storm panicked"))??;
+            Ok((samples?, changes))
+        })?;
+        println!("{changes} changes");
+        for (at, what) in ["heap", "nodes", "renderer", "daemon"].iter().enumerate() {
+            let mean = |part: &[[u64; 4]]| {
+                part.iter().map(|sample| sample[at]).sum::<u64>() / part.len() as u64
+            };
+            let quarter = samples.len() / 4;
+            let early = mean(&samples[quarter..2 * quarter]);
+            let late = mean(&samples[3 * quarter..]);
+            println!("{what}: {early} in the second quarter, {late} in the last");
+            ensure!(
+                late <= early + early / 20,
+                "{what} grew from {early} to {late}"
+            );
+        }
+        daemon.stop()
+    })
+}
+
+/// Changes MTUs and, every hundred milliseconds, carriers; how many changes.
+fn storm_until(taps: &[Tap], over: &AtomicBool) -> Result<u64> {
+    let mut changes = 0;
+    let mut lost = 0;
+    let mut due = Instant::now();
+    for mtu in (1400..1500).cycle() {
+        for tap in taps {
+            tap.set_mtu(mtu)?;
+            thread::sleep(Duration::from_micros(100));
+            changes += 1;
+            if Instant::now() > due {
+                taps[lost].carrier(true)?;
+                lost = (lost + 1) % taps.len();
+                taps[lost].carrier(false)?;
+                changes += 2;
+                due = Instant::now() + Duration::from_millis(100);
+            }
+            if over.load(Ordering::Relaxed) {
+                return Ok(changes);
+            }
+        }
+    }
+    Ok(changes)
 }

@@ -23,38 +23,34 @@ fn the_grid_is_live_in_every_size_and_survives_the_daemon() -> Result<()> {
         let taps = bed.taps(&port_names(64))?;
         let daemon = bed.ready(bed.listening())?;
         let terminal = Terminal::run(bed.namespace(), (80, 24), &watch("")?)?;
-        let screen = terminal.wait_for("up 64  down 0  missing 1")?;
         for part in [
+            "up 64  down 0  missing 1",
             "Ethernet0 ●",
             "Ethernet256 ?",
             "changes/s",
             "kernel to Redis",
             "q quit",
         ] {
-            ensure!(screen.contains(part), "no {part:?} in\n{screen}");
+            terminal.wait_for(part)?;
         }
         taps[3].carrier(false)?;
         terminal.wait_for("Ethernet12 ▼ 1")?;
         terminal.press(&["s"])?;
         terminal.wait_for("sort: state")?;
         terminal.press(&["/", "t", "1", "2", "Enter"])?;
-        let screen = terminal.wait_for("/ filter: t12")?;
-        ensure!(!screen.contains("Ethernet16 "), "{screen}");
-        ensure!(
-            screen.contains("Ethernet12 down, admin up, mtu 1500, flaps 1"),
-            "{screen}"
-        );
+        terminal.wait_for("/ filter: t12")?;
+        terminal.wait_for("Ethernet12 down, admin up, mtu 1500, flaps 1")?;
+        terminal.wait_until("the others are gone", |screen| {
+            !screen.contains("Ethernet16 ")
+        })?;
         terminal.press(&["Escape"])?;
 
         terminal.resize(20, 5)?;
-        let screen = terminal.wait_for("h100 +63 X1 ?1")?;
-        ensure!(
-            screen
-                .lines()
-                .nth(1)
-                .is_some_and(|row| row.starts_with("▼?●")),
-            "{screen}"
-        );
+        terminal.wait_for("h100 +63 X1 ?1")?;
+        terminal.wait_until("what is broken comes first", |screen| {
+            let row = screen.lines().nth(1);
+            row.is_some_and(|row| row.starts_with("▼?●"))
+        })?;
         terminal.resize(80, 24)?;
 
         daemon.kill()?;
@@ -64,11 +60,10 @@ fn the_grid_is_live_in_every_size_and_survives_the_daemon() -> Result<()> {
         taps[3].carrier(true)?;
         terminal.wait_for("up 64  down 0  missing 1")?;
         terminal.press(&["q"])?;
-        let screen = terminal.wait_for("ended with 0")?;
-        ensure!(
-            !screen.contains("quit"),
-            "the screen was not given back:\n{screen}"
-        );
+        terminal.wait_for("ended with 0")?;
+        terminal.wait_until("the screen is given back", |screen| {
+            !screen.contains("quit")
+        })?;
         daemon.stop()
     })
 }
@@ -82,7 +77,8 @@ fn colours_are_for_those_who_want_them() -> Result<()> {
         // The sequences of a foreground colour begin with ESC [3 or ESC [9 (ECMA-48, SGR).
         let colours = |environment: &str| -> Result<bool> {
             let terminal = Terminal::run(bed.namespace(), (80, 24), &watch(environment)?)?;
-            terminal.wait_for("Ethernet4")?;
+            // Drawn last.
+            terminal.wait_for("q quit")?;
             // 39 is the terminal's own colour.
             let screen = terminal.screen(true)?.replace("\u{1b}[39m", "");
             Ok(["\u{1b}[3", "\u{1b}[9"]
