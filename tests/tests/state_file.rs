@@ -229,7 +229,13 @@ fn backups_are_bounded_by_number_and_age() -> Result<()> {
     Bed::run(Source::Auto, |bed| {
         let disk = Disk::new()?;
         let backups = disk.state().join("backups");
-        disk.ready(bed)?.stop()?;
+        let daemon = disk.ready(bed)?;
+        // A slow disk may not have the last save.
+        wait_for("the state is saved", PATIENCE, || {
+            Ok(disk.state_file().exists())
+        })?;
+        daemon.stop()?;
+        fs::create_dir_all(&backups)?;
         for secs in 1000..1020 {
             let old = backups.join(format!("port_state_{secs}.json"));
             fs::copy(disk.state_file(), old)?;

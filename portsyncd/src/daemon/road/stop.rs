@@ -10,7 +10,7 @@ use crate::daemon::notify;
 use crate::link::LinkError;
 
 /// Everything owed is written, or given up, within this time.
-const STOP_WITHIN: Duration = Duration::from_secs(4);
+const STOP_WITHIN: Duration = Duration::from_secs(3);
 
 impl Road {
     /// Writes what is owed, as far as STATE_DB takes it.
