@@ -51,24 +51,26 @@ fn a_valid_configuration_is_called_valid() -> Result<()> {
     Ok(())
 }
 
+/// A bad configuration ends with 64, and every problem is said.
+fn refused(output: &Output, problems: &[&str]) -> Result<()> {
+    let said = said(output);
+    ensure!(
+        output.status.code() == Some(64),
+        "{}: {said}",
+        output.status
+    );
+    for problem in problems {
+        ensure!(said.contains(problem), "{problem:?} is not in:\n{said}");
+    }
+    Ok(())
+}
+
 #[test]
 fn every_problem_of_a_configuration_is_listed() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (text, problems) = bad_configuration();
     let output = validate(&folder, &text)?;
-    ensure!(
-        output.status.code() == Some(64),
-        "{}: {}",
-        output.status,
-        said(&output)
-    );
-    for problem in problems {
-        ensure!(
-            said(&output).contains(problem),
-            "{problem:?} is not in:\n{}",
-            said(&output)
-        );
-    }
+    refused(&output, &problems)?;
     ensure!(!said(&output).contains("Configuration valid"));
     Ok(())
 }
@@ -91,19 +93,7 @@ fn a_bad_configuration_has_no_effect() -> Result<()> {
         .arg("--config")
         .arg(&file)
         .output()?;
-    ensure!(
-        output.status.code() == Some(64),
-        "{}: {}",
-        output.status,
-        said(&output)
-    );
-    for problem in problems {
-        ensure!(
-            said(&output).contains(problem),
-            "{problem:?} is not in:\n{}",
-            said(&output)
-        );
-    }
+    refused(&output, &problems)?;
     let nobody = listener.accept().err().context("it connected to Redis")?;
     ensure!(nobody.kind() == ErrorKind::WouldBlock, "{nobody}");
     ensure!(fs::read_dir(folder.path())?.count() == 2, "files were made");
