@@ -1,6 +1,7 @@
 "use strict";
 // The table that came with the page is made live: what changes comes from /events, and everything
 // is asked for anew when the connection is made again or changes were missed.
+performance.setResourceTimingBufferSize(0); // One for each answer would be kept.
 const by = id => document.getElementById(id);
 const time = ms => ms === null ? "" : new Date(ms).toISOString().slice(0, 19).replace("T", " ");
 const element = (name, text, cls) => {
