@@ -31,6 +31,9 @@ pub enum BpfError {
         /// The verifier's last words, with ": " before them, or nothing.
         verifier: String,
     },
+    /// The verifier's log has no account of its work.
+    #[error("BPF_PROG_LOAD of {0}: the verifier does not say what it did")]
+    Statistics(&'static str),
     /// The kernel has no kprobes, or hides that it has.
     #[error("{file}: {source}: kprobes are not in this kernel, or its /sys is not mounted")]
     NoKprobes {
@@ -60,7 +63,7 @@ impl BpfError {
             | Self::Program { source, .. }
             | Self::NoKprobes { source, .. }
             | Self::Attach { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
-            Self::Object(_) | Self::Missing(_) => false,
+            Self::Object(_) | Self::Missing(_) | Self::Statistics(_) => false,
         }
     }
 }

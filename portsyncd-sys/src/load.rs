@@ -12,6 +12,11 @@ use crate::{BpfError, syscall};
 /// Room for the verifier's words about a program that it refuses.
 const VERIFIER_LOG_BYTES: usize = 64 << 10;
 
+/// `BPF_LOG_LEVEL1`: every step. `BPF_LOG_STATS`, since 5.2: how much it was, in the end
+/// (`include/linux/bpf_verifier.h`).
+const LOG_STEPS: u32 = 1;
+const LOG_STATISTICS: u32 = 4;
+
 /// What the kernel is told of a program when it verifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgramKind {
@@ -76,54 +81,95 @@ impl Object {
     /// # Errors
     /// [`BpfError::Missing`] or [`BpfError::Program`].
     pub fn load_program(&self, name: &'static str, kind: ProgramKind) -> Result<OwnedFd, BpfError> {
+        self.verify(name, kind, 0, &mut []).map_err(|error| {
+            let BpfError::Program {
+                program, source, ..
+            } = error
+            else {
+                return error;
+            };
+            let mut log = vec![0; VERIFIER_LOG_BYTES];
+            let refused_again = self.verify(name, kind, LOG_STEPS, &mut log).is_err();
+            let verifier = if refused_again {
+                last_words(&log)
+            } else {
+                String::new()
+            };
+            BpfError::Program {
+                program,
+                source,
+                verifier,
+            }
+        })
+    }
+
+    /// How many instructions the verifier goes through until it knows that the program is
+    /// safe: all ways through it, of which it gives up after a million.
+    ///
+    /// # Errors
+    /// As [`load_program`](Self::load_program).
+    pub fn instructions_verified(
+        &self,
+        name: &'static str,
+        kind: ProgramKind,
+    ) -> Result<u32, BpfError> {
+        let mut log = vec![0; VERIFIER_LOG_BYTES];
+        self.verify(name, kind, LOG_STATISTICS, &mut log)?;
+        processed(&log).ok_or(BpfError::Statistics(name))
+    }
+
+    fn verify(
+        &self,
+        name: &'static str,
+        kind: ProgramKind,
+        log_level: u32,
+        log: &mut [u8],
+    ) -> Result<OwnedFd, BpfError> {
         let program = self.object.programs.get(name);
         let program = program.ok_or(BpfError::Missing(name))?;
         let function = self.object.functions.get(&program.function_key());
         let instructions = &function.ok_or(BpfError::Missing(name))?.instructions;
-        let load = |log: &mut [u8]| {
-            let mut attr = syscall::zeroed();
-            // SAFETY: every field of the union is plain integers, and the rest of
-            // it is zero.
-            let request = unsafe { &mut attr.__bindgen_anon_3 };
-            match kind {
-                ProgramKind::SocketFilter => {
-                    request.prog_type = bpf_prog_type::BPF_PROG_TYPE_SOCKET_FILTER as u32;
-                }
-                ProgramKind::Kprobe => {
-                    request.prog_type = bpf_prog_type::BPF_PROG_TYPE_KPROBE as u32;
-                }
-                ProgramKind::Fentry { btf_id } => {
-                    request.prog_type = bpf_prog_type::BPF_PROG_TYPE_TRACING as u32;
-                    request.expected_attach_type = bpf_attach_type::BPF_TRACE_FENTRY as u32;
-                    request.attach_btf_id = btf_id;
-                }
+        let mut attr = syscall::zeroed();
+        // SAFETY: every field of the union is plain integers, and the rest of it is zero.
+        let request = unsafe { &mut attr.__bindgen_anon_3 };
+        match kind {
+            ProgramKind::SocketFilter => {
+                request.prog_type = bpf_prog_type::BPF_PROG_TYPE_SOCKET_FILTER as u32;
             }
-            request.insns = instructions.as_ptr() as u64;
-            request.insn_cnt = u32::try_from(instructions.len()).unwrap_or(u32::MAX);
-            request.license = program.license.as_ptr() as u64;
-            if !log.is_empty() {
-                request.log_level = 1;
-                request.log_buf = log.as_mut_ptr() as u64;
-                request.log_size = u32::try_from(log.len()).unwrap_or_default();
+            ProgramKind::Kprobe => {
+                request.prog_type = bpf_prog_type::BPF_PROG_TYPE_KPROBE as u32;
             }
-            // SAFETY: instructions, licence (NUL-terminated, from a CString) and
-            // log outlive the call, and their lengths are given.
-            unsafe { syscall::new_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) }
-        };
-        load(&mut []).map_err(|source| {
-            let mut log = vec![0; VERIFIER_LOG_BYTES];
-            let refused_again = load(&mut log).is_err();
+            ProgramKind::Fentry { btf_id } => {
+                request.prog_type = bpf_prog_type::BPF_PROG_TYPE_TRACING as u32;
+                request.expected_attach_type = bpf_attach_type::BPF_TRACE_FENTRY as u32;
+                request.attach_btf_id = btf_id;
+            }
+        }
+        request.insns = instructions.as_ptr() as u64;
+        request.insn_cnt = u32::try_from(instructions.len()).unwrap_or(u32::MAX);
+        request.license = program.license.as_ptr() as u64;
+        if !log.is_empty() {
+            request.log_level = log_level;
+            request.log_buf = log.as_mut_ptr() as u64;
+            request.log_size = u32::try_from(log.len()).unwrap_or_default();
+        }
+        // SAFETY: instructions, licence (NUL-terminated, from a CString) and log outlive the
+        // call, and their lengths are given.
+        unsafe { syscall::new_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) }.map_err(|source| {
             BpfError::Program {
                 program: name,
                 source,
-                verifier: if refused_again {
-                    last_words(&log)
-                } else {
-                    String::new()
-                },
+                verifier: String::new(),
             }
         })
     }
+}
+
+/// The number in `processed N insns (limit 1000000) ...`.
+fn processed(log: &[u8]) -> Option<u32> {
+    let text = String::from_utf8_lossy(log);
+    let (_, rest) = text.split_once("processed ")?;
+    rest.split(' ').next()?.parse().ok()
 }
 
 /// The verifier's last line that says something, ready to be appended.
@@ -135,4 +181,17 @@ fn last_words(log: &[u8]) -> String {
         .rev()
         .find(|line| !line.trim().is_empty() && !line.starts_with("processed "));
     words.map_or_else(String::new, |line| format!(": {}", line.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifiers_account_is_read() {
+        let said = b"verification time 120 usec\nstack depth 96\nprocessed 1234 insns (limit \
+                     1000000) max_states_per_insn 4 total_states 60 peak_states 60 mark_read 5\n\0\0";
+        assert_eq!(processed(said), Some(1234));
+        assert_eq!(processed(b"\0\0"), None);
+    }
 }

@@ -9,7 +9,7 @@
 use portsyncd::cli::{Cli, Command};
 use portsyncd::config::Config;
 use portsyncd::exit::Exit;
-use portsyncd::{ask, daemon, doctor, logging};
+use portsyncd::{ask, daemon, doctor, logging, privileges};
 
 fn main() -> Exit {
     exit_70_on_panic();
@@ -24,6 +24,12 @@ fn main() -> Exit {
             return Exit::Usage;
         }
     };
+    if config.holds_secrets()
+        && let Err(error) = privileges::hide_memory()
+    {
+        logging::complain(&error);
+        return Exit::NoPermission;
+    }
     if cli.validate_config {
         println!("Configuration valid");
         return Exit::Ok;

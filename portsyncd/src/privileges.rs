@@ -1,9 +1,11 @@
-//! The capabilities of a thread, and how it gives them up (capabilities(7)).
+//! The capabilities of a thread, and how it gives them up (capabilities(7)); and who may
+//! look into the process.
 //!
-//! They belong to a thread, not to the process: each thread gives up its own, and a
+//! Capabilities belong to a thread, not to the process: each thread gives up its own, and a
 //! thread starts with those of the one that started it.
 
 use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
@@ -60,4 +62,19 @@ fn give_up_but(kept: CapabilitySet) -> Result<(), StillPrivileged> {
         inheritable: CapabilitySet::empty(),
     };
     set_capabilities(None, left).map_err(refused("capset"))
+}
+
+/// Keeps the process's memory from everybody who has no `CAP_SYS_PTRACE`, its own user
+/// included, and out of core dumps (`PR_SET_DUMPABLE`, prctl(2)): a password has to stay
+/// in memory for the next connection. `LimitCORE=0` would not do: the kernel hands a
+/// dump to a program of `core_pattern`, such as systemd-coredump, all the same.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn hide_memory() -> Result<(), StillPrivileged> {
+    let refused = |source| StillPrivileged {
+        call: "prctl(PR_SET_DUMPABLE)",
+        source,
+    };
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(refused)
 }

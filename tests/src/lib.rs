@@ -8,6 +8,7 @@
 //!   test changes as a NIC driver and an operator would;
 //! - [`rtnl`]: an independent reader of the kernel's link state;
 //! - [`redis_server`]: a private Redis with SONiC's settings;
+//! - [`certificates`]: a CA of the test's own, and what it signs;
 //! - [`config_db`]: what SONiC's configuration would have written there;
 //! - [`daemon`]: the `portsyncd` binary under test, its configuration, log, exit;
 //! - [`proxy`]: what stands between the daemon and Redis, and is slow or hangs up;
@@ -31,6 +32,7 @@
 pub mod bed;
 pub mod bridge;
 pub mod browser;
+pub mod certificates;
 pub mod child;
 pub mod commands;
 pub mod config_db;

@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use redis::Connection;
 use tempfile::TempDir;
 
+use crate::certificates::Certificates;
 use crate::child::{Output, Running};
 use crate::namespace::Namespace;
 use crate::wait::{PATIENCE, wait_until};
@@ -26,6 +27,9 @@ pub const STATE_DB: u32 = 6;
 /// The port that a server with [`RedisOptions::tcp`] listens on, at 127.0.0.1
 /// of its namespace, where every port is free.
 pub const TCP_PORT: u16 = 6379;
+
+/// The port of [`RedisServer::speak_tls`].
+pub const TLS_PORT: u16 = 6390;
 
 /// What differs from SONiC's own settings.
 #[derive(Clone, Copy, Debug)]
@@ -217,6 +221,21 @@ impl RedisServer {
             .arg(value)
             .exec(&mut self.connect(APPL_DB)?)
             .with_context(|| format!("CONFIG SET {key}"))
+    }
+
+    /// Speaks TLS at 127.0.0.1:[`TLS_PORT`] of its namespace with `name`'s certificate from
+    /// now on; `clients` is `no`, `optional` or `yes`: whether they need one, too.
+    pub fn speak_tls(&self, certificates: &Certificates, name: &str, clients: &str) -> Result<()> {
+        let file = |name: String| certificates.path(&name);
+        redis::cmd("CONFIG")
+            .arg("SET")
+            .arg(&[("tls-cert-file", file(format!("{name}.pem")))])
+            .arg(&[("tls-key-file", file(format!("{name}.key")))])
+            .arg(&[("tls-ca-cert-file", file("ca.pem".to_owned()))])
+            .arg(&[("tls-auth-clients", clients)])
+            .arg(&[("tls-port", TLS_PORT)])
+            .exec(&mut self.connect(APPL_DB)?)
+            .context("CONFIG SET of TLS: Redis 7 with TLS, as Debian has it")
     }
 
     /// How often the server has carried out a command, by its own account.

@@ -1,107 +1,15 @@
 //! The listener's TLS: certificates shown, asked for, and read again.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
+use portsyncd_tests::certificates::Certificates;
 use portsyncd_tests::daemon::binary;
 use portsyncd_tests::http::LISTENER;
 use portsyncd_tests::wait::wait_for;
 use portsyncd_tests::{Bed, PATIENCE, Source};
-use tempfile::TempDir;
-
-/// Certificates made by openssl(1): a CA, the listener's and a client's.
-struct Certificates(TempDir);
-
-impl Certificates {
-    fn make() -> Result<Self> {
-        let made = Self(tempfile::tempdir()?);
-        let ca = made.path("ca.pem");
-        made.openssl(&[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=test CA",
-            "-keyout",
-            "ca.key",
-            "-out",
-            "ca.pem",
-        ])?;
-        ensure!(Path::new(&ca).exists());
-        made.sign("server")?;
-        made.sign("client")?;
-        Ok(made)
-    }
-
-    /// A new key and certificate in NAME.key and NAME.pem.
-    fn sign(&self, name: &str) -> Result<()> {
-        let (key, request, cert) = (
-            format!("{name}.key"),
-            format!("{name}.csr"),
-            format!("{name}.pem"),
-        );
-        self.openssl(&[
-            "req",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-subj",
-            "/CN=switch",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-keyout",
-            &key,
-            "-out",
-            &request,
-        ])?;
-        self.openssl(&[
-            "x509",
-            "-req",
-            "-in",
-            &request,
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-days",
-            "2",
-            "-copy_extensions",
-            "copy",
-            "-out",
-            &cert,
-        ])
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    fn openssl(&self, words: &[&str]) -> Result<()> {
-        let output = Command::new("openssl")
-            .args(words)
-            .current_dir(self.0.path())
-            .output()
-            .context("openssl(1)")?;
-        ensure!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(())
-    }
-}
 
 /// Runs `portsyncd status` in the bed's namespace; its exit code and what it said.
 fn status(bed: &Bed, words: &[&str]) -> Result<(Option<i32>, String)> {

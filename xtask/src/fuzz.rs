@@ -46,6 +46,15 @@ const INSTRUMENTATION: [&str; 5] = [
 const MOST_SECONDS: u32 = 20;
 const MOST_MEMORY_MB: u32 = 2048;
 
+/// The short run of `cargo xtask test`: every target, from its seeds on.
+pub(crate) fn run_short() -> Result<()> {
+    run(&Args {
+        seconds: 3,
+        targets: vec![],
+        replay: None,
+    })
+}
+
 /// Builds, and runs each target.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let root = workspace_root()?;

@@ -1,12 +1,11 @@
-//! `cargo xtask lint`: rustfmt and clippy for both workspaces, cargo-deny where
-//! it is installed. Changes no file.
+//! `cargo xtask lint`: rustfmt and clippy for both workspaces. Changes no file.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::command::{cargo, find_program, run as run_command, target_dir, workspace_root};
+use crate::command::{cargo, run as run_command, target_dir, workspace_root};
 use crate::stages::Stages;
 
 /// Lints everything; fails on the first warning.
@@ -46,15 +45,7 @@ fn every_lint(stages: &mut Stages, root: &Path) -> Result<()> {
             .arg("--target-dir")
             .arg(target_dir(root).join("ebpf"));
         run_command(clippy.args(["--all-targets", "--locked", "--", "--deny=warnings"]))
-    })?;
-    if find_program("cargo-deny").is_some() {
-        stages.run("cargo-deny", || {
-            run_command(cargo(root).args(["deny", "check"]))
-        })
-    } else {
-        eprintln!("cargo-deny is not installed: licences and advisories are not checked here");
-        Ok(())
-    }
+    })
 }
 
 fn in_ebpf<'a>(cargo: &'a mut Command, subcommand: &str) -> &'a mut Command {

@@ -11,6 +11,7 @@ mod btf;
 mod chaos;
 mod command;
 mod demo;
+mod deny;
 mod deploy;
 mod dist;
 mod ebpf;
@@ -54,6 +55,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Count the instructions of the road's own work and compare them with the record
     Instructions(instructions::Args),
+    /// Judge the dependencies: licences, sources, duplicates, known faults
+    Deny,
     /// Check formatting and lints of both workspaces
     Lint,
     /// Strain the release daemon for a long time and see that nothing grows
@@ -77,6 +80,7 @@ fn main() -> Result<()> {
         Command::Setup(args) => setup::run(args),
         Command::BuildEbpf(args) => ebpf::run(args),
         Command::BtfFixtures => btf::run(),
+        Command::Deny => deny::run(),
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Dist(args) => dist::run(&args),

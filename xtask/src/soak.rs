@@ -55,6 +55,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     run_elsewhere(args.minutes, &daemon)
 }
 
+/// The short form of `cargo xtask test`.
+pub(crate) fn run_short(daemon: &Path) -> Result<()> {
+    run_elsewhere(1, daemon)
+}
+
 /// In a process of its own, as root.
 fn run_elsewhere(minutes: u64, daemon: &Path) -> Result<()> {
     let xtask = std::env::current_exe().context("cannot find this executable")?;

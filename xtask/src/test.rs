@@ -14,7 +14,7 @@ use crate::command::{
     cargo, find_program, is_root, run as run_command, target_dir, workspace_root,
 };
 use crate::stages::Stages;
-use crate::{chaos, deploy, ebpf, lint, setup, vm};
+use crate::{chaos, deny, deploy, ebpf, fuzz, instructions, lint, setup, soak, vm};
 
 /// Runs every stage up to the first that fails.
 pub(crate) fn run() -> Result<()> {
@@ -27,6 +27,7 @@ pub(crate) fn run() -> Result<()> {
 fn every_stage(stages: &mut Stages, root: &Path) -> Result<()> {
     stages.run("setup", || setup::run(setup::Args { ebpf: true }))?;
     stages.run("lint", lint::run)?;
+    stages.run("deny", deny::run)?;
     stages.run("build-ebpf --check", || {
         ebpf::run(ebpf::Args { check: true })
     })?;
@@ -36,9 +37,13 @@ fn every_stage(stages: &mut Stages, root: &Path) -> Result<()> {
     stages.run("guide and package", deploy::without_a_guest)?;
     stages.run("test", || run_command(&mut tests_as_root(root)?))?;
     stages.run("test-vm", || vm::run(&vm::Args::of_test()))?;
-    stages.run("chaos", || {
-        chaos::run_short(&target_dir(root).join("release/portsyncd"))
-    })
+    let daemon = target_dir(root).join("release/portsyncd");
+    stages.run("chaos", || chaos::run_short(&daemon))?;
+    stages.run("soak", || soak::run_short(&daemon))?;
+    stages.run("instructions", || {
+        instructions::run(instructions::Args { record: false })
+    })?;
+    stages.run("fuzz", fuzz::run_short)
 }
 
 /// `cargo test` of the whole workspace whose executables run as root.

@@ -24,13 +24,14 @@ use suite::Suite;
 
 /// The test executables that concern the kernel. The storms of `loss` take an emulated
 /// processor too long; a ring that is full is in `carrier_hook` as well.
-const KERNEL_TESTS: [&str; 6] = [
+const KERNEL_TESTS: [&str; 7] = [
     "boot",
     "carrier",
     "carrier_hook",
     "hook",
     "lifecycle",
     "service",
+    "verifier",
 ];
 
 /// `cargo xtask test-vm`.

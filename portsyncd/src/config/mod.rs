@@ -100,6 +100,16 @@ impl ConfigError {
 }
 
 impl Config {
+    /// Whether the process comes to hold what nobody else may read: a password or a
+    /// private key.
+    #[must_use]
+    pub fn holds_secrets(&self) -> bool {
+        let client = self.database.redis_tls.as_ref();
+        self.database.redis_password.is_some()
+            || client.is_some_and(|files| files.client.is_some())
+            || self.metrics.tls.is_some()
+    }
+
     /// Reads `path`, or [`DEFAULT_PATH`] if none is named.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
+use crate::privileges;
 
 /// Keeps the configuration in force and where it came from.
 #[derive(Debug)]
@@ -33,6 +34,12 @@ impl Reloader {
                 return;
             }
         };
+        // The new file's secrets are in memory, if only to be compared.
+        if new.holds_secrets()
+            && let Err(error) = privileges::hide_memory()
+        {
+            error!(%error, "memory not hidden");
+        }
         let old = &mut self.config;
         let interval = new.link.resync_interval;
         let link_otherwise = {

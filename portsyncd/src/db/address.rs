@@ -222,6 +222,15 @@ impl DbAddress {
         &self.transport
     }
 
+    /// Connecting, as errors call it. Who does not speak TLS is only silent.
+    #[must_use]
+    pub(super) fn connecting(&self) -> &'static str {
+        match self.transport {
+            Transport::Unix(_) | Transport::Tcp(..) => "connect",
+            Transport::Tls(..) => "connect by TLS (to Redis' tls-port?)",
+        }
+    }
+
     /// Its number: what SELECT takes, and what keyspace channels (`__keyspace@<number>__:`) and
     /// producer channels (`…_CHANNEL@<number>`) carry.
     #[must_use]

@@ -13,6 +13,9 @@ use super::address::DbAddress;
 use super::config_db::ConfigRow;
 use super::{DbError, keys};
 
+/// As errors call it.
+const ADMINISTERED: &str = "HEXISTS of admin_status in APPL_DB's PORT_TABLE";
+
 /// Keys per script. A consumer takes at most 128 keys per notification
 /// (`TableConsumable::DEFAULT_POP_BATCH_SIZE`), so one notification must never
 /// stand for more.
@@ -70,9 +73,9 @@ impl Producer {
                     .map(|row| (row.name.as_bytes(), &row.fields[..]));
                 push.add_command(self.set(rows));
             }
-            push.exec_async(appl_db)
-                .await
-                .map_err(DbError::redis("EVAL of the configured ports"))?;
+            push.exec_async(appl_db).await.map_err(DbError::redis(
+                "EVAL on PORT_TABLE_KEY_SET and _PORT_TABLE of APPL_DB",
+            ))?;
         }
         debug!(ports = rows.len(), "configuration pushed");
         self.send_done(appl_db, keys::PORT_CONFIG_DONE, "count", rows.len())
@@ -142,11 +145,11 @@ impl Producer {
         let answers: Vec<redis::RedisResult<bool>> = read
             .query_async(appl_db)
             .await
-            .map_err(DbError::redis("HEXISTS of admin_status in APPL_DB"))?;
-        Ok(answers
+            .map_err(DbError::redis(ADMINISTERED))?;
+        answers
             .into_iter()
-            .map(|answer| answer.unwrap_or(false))
-            .collect())
+            .map(|answer| Ok(DbError::unless_of_the_row(ADMINISTERED, answer)?.unwrap_or(false)))
+            .collect()
     }
 
     /// Whether APPL_DB has each of these signals still: in the temporary hash, where
@@ -164,10 +167,9 @@ impl Producer {
                 .arg([&self.hash_prefix, *signal].concat())
                 .arg([&self.row_prefix, *signal].concat());
         }
-        let found: Vec<u64> = ask
-            .query_async(appl_db)
-            .await
-            .map_err(DbError::redis("EXISTS of the signals"))?;
+        let found: Vec<u64> = ask.query_async(appl_db).await.map_err(DbError::redis(
+            "EXISTS of the signals in APPL_DB's _PORT_TABLE and PORT_TABLE",
+        ))?;
         Ok(found.iter().all(|found| *found > 0))
     }
 

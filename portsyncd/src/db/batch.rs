@@ -83,7 +83,10 @@ impl Batch {
                 }
             }
             Answer::Error(error) => {
-                return Err(refused(format!("HSET or DEL of {}", change.name), error));
+                return Err(refused(
+                    format!("HSET or DEL of PORT_TABLE, port {}", change.name),
+                    error,
+                ));
             }
             Answer::Unexpected(line) => return Err(unexpected("HSET or DEL", line)),
         }
@@ -102,7 +105,7 @@ impl RowsLook {
         let ours = match answer {
             Answer::Number(there) => *there == 1,
             Answer::Error(error) if error.starts_with(b"WRONGTYPE") => false,
-            Answer::Error(error) => return Err(refused("HEXISTS".to_owned(), error)),
+            Answer::Error(error) => return Err(refused("HEXISTS of PORT_TABLE".to_owned(), error)),
             Answer::Done => false,
             Answer::Unexpected(line) => return Err(unexpected("HEXISTS", line)),
         };

@@ -10,6 +10,9 @@ use tracing::warn;
 
 use super::{DbError, keys};
 
+/// As errors call it.
+const READ_ROWS: &str = "HGETALL of CONFIG_DB's PORT";
+
 /// One configured port as APPL_DB is to get it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ConfigRow {
@@ -27,7 +30,7 @@ pub(super) async fn read_names(
         .arg(format!("{prefix}*"))
         .query_async(config_db)
         .await
-        .map_err(DbError::redis("KEYS of CONFIG_DB PORT"))?;
+        .map_err(DbError::redis("KEYS of CONFIG_DB's PORT"))?;
     let mut names: Vec<IfName> = found
         .iter()
         .filter_map(|key| port_name(key, prefix.as_bytes()))
@@ -72,10 +75,10 @@ pub(super) async fn read_rows(
     let answers: Vec<RedisResult<Value>> = read
         .query_async(config_db)
         .await
-        .map_err(DbError::redis("HGETALL of CONFIG_DB PORT"))?;
+        .map_err(DbError::redis(READ_ROWS))?;
     let mut rows = Vec::with_capacity(names.len());
     for (name, answer) in names.iter().zip(answers) {
-        match fields(answer) {
+        match fields(DbError::unless_of_the_row(READ_ROWS, answer)?) {
             Ok(fields) if fields.is_empty() => {
                 warn!(port = %name, "CONFIG_DB PORT row has no fields: not pushed to APPL_DB");
             }
@@ -108,9 +111,9 @@ pub(super) async fn exist(
     for key in keys {
         ask.cmd("EXISTS").arg(key);
     }
-    ask.query_async(connection)
-        .await
-        .map_err(DbError::redis("EXISTS"))
+    ask.query_async(connection).await.map_err(DbError::redis(
+        "EXISTS of rows of CONFIG_DB's PORT and APPL_DB's PORT_TABLE",
+    ))
 }
 
 /// Drops SONiC's mark for "no fields" and cuts the list mark `@` off the names

@@ -18,7 +18,7 @@ pub(super) async fn multiplexed(
     client(address)?
         .get_multiplexed_async_connection_with_config(&bounded(within))
         .await
-        .map_err(DbError::redis("connect"))
+        .map_err(DbError::redis(address.connecting()))
 }
 
 /// As [`multiplexed`], by RESP3, in which Redis also speaks unasked: to `news`.

@@ -2,11 +2,15 @@
 
 use std::io;
 
+use redis::RedisResult;
+
+use super::remedy;
+
 /// A connection to Redis, or a command on it, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     /// The connection could not be made, or broke.
-    #[error("{step}: {source}")]
+    #[error("{step}: {source}{}", remedy::of(&source.to_string()))]
     Io {
         /// What was being done.
         step: &'static str,
@@ -25,7 +29,7 @@ pub enum DbError {
         after_ms: u128,
     },
     /// Redis answered a command with an error.
-    #[error("{command}: {error}")]
+    #[error("{command}: {error}{}", remedy::of(error))]
     Refused {
         /// The command.
         command: String,
@@ -41,7 +45,7 @@ pub enum DbError {
         answer: String,
     },
     /// The redis library's own error.
-    #[error("{what}: {source}")]
+    #[error("{what}: {source}{}", remedy::of(&source.to_string()))]
     Redis {
         /// What was being done.
         what: &'static str,
@@ -63,5 +67,23 @@ impl DbError {
 
     pub(super) fn io(step: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { step, source }
+    }
+
+    /// An answer of a pipeline that goes on after errors: what the row itself is to
+    /// blame for (it is no hash) is the row's; anything else, such as a user that may
+    /// not read it, is the connection's, or rows would seem to be absent.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub(super) fn unless_of_the_row<T>(
+        what: &'static str,
+        answer: RedisResult<T>,
+    ) -> Result<RedisResult<T>, Self> {
+        match answer {
+            Err(source) if source.code().is_some_and(|code| code != "WRONGTYPE") => {
+                Err(Self::Redis { what, source })
+            }
+            answer => Ok(answer),
+        }
     }
 }

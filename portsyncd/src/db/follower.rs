@@ -241,7 +241,9 @@ impl Follower {
             .arg("switch_type")
             .query_async(&mut session.config_db)
             .await
-            .map_err(DbError::redis("HGET of switch_type"))?;
+            .map_err(DbError::redis(
+                "HGET of switch_type in DEVICE_METADATA|localhost",
+            ))?;
         let mut state_db = connect::multiplexed(&self.addresses.state, self.timeout).await?;
         let start = warm_restart::account(&mut state_db, self.addresses.state.separator()).await?;
         let boot = Boot {

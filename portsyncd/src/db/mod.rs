@@ -20,6 +20,7 @@ pub mod internals;
 mod keys;
 mod keyspace;
 mod logger_row;
+mod remedy;
 mod resp;
 mod sentry;
 pub mod sonic_db_config;

@@ -5,6 +5,9 @@ use redis::aio::MultiplexedConnection;
 
 use super::{DbError, keys};
 
+/// As errors call it.
+const ASK_ROWS: &str = "HEXISTS of netdev_oper_status in STATE_DB's PORT_TABLE";
+
 const PER_SCAN: usize = 512;
 
 /// The ports whose row has `netdev_oper_status`. Rows without that field are
@@ -25,7 +28,7 @@ pub(super) async fn search(
             .arg(PER_SCAN)
             .query_async(state_db)
             .await
-            .map_err(DbError::redis("SCAN of STATE_DB PORT_TABLE"))?;
+            .map_err(DbError::redis("SCAN of STATE_DB's PORT_TABLE"))?;
         ours.extend(with_oper_status(state_db, &found, prefix.as_bytes()).await?);
         cursor = next;
         if cursor == 0 {
@@ -50,10 +53,13 @@ async fn with_oper_status(
     let answers: Vec<redis::RedisResult<bool>> = read
         .query_async(state_db)
         .await
-        .map_err(DbError::redis("HEXISTS of netdev_oper_status"))?;
-    let ours = found.iter().zip(answers);
-    Ok(ours
-        .filter(|(_, answer)| matches!(answer, Ok(true)))
-        .filter_map(|(key, _)| IfName::new(key.strip_prefix(prefix)?).ok())
-        .collect())
+        .map_err(DbError::redis(ASK_ROWS))?;
+    let mut ours = Vec::new();
+    for (key, answer) in found.iter().zip(answers) {
+        if let Ok(true) = DbError::unless_of_the_row(ASK_ROWS, answer)? {
+            let name = key.strip_prefix(prefix).map(IfName::new);
+            ours.extend(name.and_then(Result::ok));
+        }
+    }
+    Ok(ours)
 }

@@ -208,7 +208,7 @@ fn connect(
         match timeout(within, DbStream::connect(&address)).await {
             Ok(result) => result,
             Err(_) => Err(DbError::Timeout {
-                what: "connect",
+                what: address.connecting(),
                 after_ms: within.as_millis(),
             }),
         }

@@ -63,10 +63,9 @@ async fn read(
     read.cmd("HGET")
         .arg(our_row(separator))
         .arg("restore_count");
-    let [system, swss, count]: [Option<Vec<u8>>; 3] = read
-        .query_async(state_db)
-        .await
-        .map_err(DbError::redis("HGET of the warm restart rows"))?;
+    let [system, swss, count]: [Option<Vec<u8>>; 3] = read.query_async(state_db).await.map_err(
+        DbError::redis("HGET of WARM_RESTART_ENABLE_TABLE and WARM_RESTART_TABLE|portsyncd"),
+    )?;
     let enabled = [system, swss]
         .iter()
         .flatten()
@@ -85,7 +84,9 @@ async fn write(
         .arg(count)
         .exec_async(state_db)
         .await
-        .map_err(DbError::redis("HSET of restore_count"))
+        .map_err(DbError::redis(
+            "HSET of restore_count in WARM_RESTART_TABLE|portsyncd",
+        ))
 }
 
 fn our_row(separator: char) -> String {

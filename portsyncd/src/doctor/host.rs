@@ -7,7 +7,7 @@ use rustix::system::uname;
 use super::Finding;
 use crate::config::{CarrierHook, Link, Source};
 use crate::link::btf::KernelTypes;
-use crate::link::carrier::attach;
+use crate::link::carrier::{attach, verified};
 use crate::link::ebpf::EbpfSource;
 use crate::link::gate::Gate;
 use crate::link::netlink::NetlinkSource;
@@ -101,6 +101,9 @@ fn sources(link: &Link, gate: &Gate, findings: &mut Vec<Finding>) {
              carrier hook",
         )),
     }
+    if let Ok(source) = &ebpf {
+        findings.extend(verifier(source, gate));
+    }
     let what = "netlink socket";
     findings.push(match netlink {
         Ok(_) => Finding::good(what, "opens: the plain link source"),
@@ -136,4 +139,25 @@ fn sources(link: &Link, gate: &Gate, findings: &mut Vec<Finding>) {
             Err(error) => Finding::less(what, error, follows),
         });
     }
+}
+
+/// How far the programs are from what the verifier gives up at.
+fn verifier(source: &EbpfSource, gate: &Gate) -> Option<Finding> {
+    let mut work = vec![source.verified().ok()?];
+    let maps = source.hook_maps().ok()?;
+    // What is refused is said below.
+    let hooks = verified(&maps, gate.netns_inode()).unwrap_or_default();
+    work.extend(
+        hooks
+            .into_iter()
+            .filter_map(|(program, work)| Some((program, work.ok()?))),
+    );
+    let work: Vec<String> = work
+        .iter()
+        .map(|(program, instructions)| format!("{program} {instructions}"))
+        .collect();
+    Some(Finding::good(
+        "verifier",
+        format!("of 1000000 instructions: {}", work.join(", ")),
+    ))
 }

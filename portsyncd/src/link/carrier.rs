@@ -226,6 +226,32 @@ fn by_kprobe(maps: &HookMaps, constants: &[(&'static str, u32)]) -> Result<Attac
     })
 }
 
+/// A program, and the verifier's work for it or why there was none.
+pub type Verified = (&'static str, Result<u32, Refusal>);
+
+/// What the verifier does for each of the hook's programs, in instructions
+/// ([`Object::instructions_verified`]), or why it does nothing.
+///
+/// # Errors
+/// Why there is no hook at all, for people to read.
+pub fn verified(maps: &HookMaps, netns: u32) -> Result<Vec<Verified>, HookRefused> {
+    let btf = std::fs::read(VMLINUX_BTF).map_err(HookRefused::NoBtf)?;
+    let types = KernelTypes::read(&btf, &FUNCTIONS.map(|function| function.name))?;
+    let constants = constants(&types.netdev_layout()?, netns);
+    let fentry = |function: &Function| -> Result<u32, Refusal> {
+        let object = load(maps, &constants, FUNCTIONS.map(|function| function.fentry))?;
+        let btf_id = types.function(function.name)?;
+        Ok(object.instructions_verified(function.fentry, ProgramKind::Fentry { btf_id })?)
+    };
+    let kprobe = |function: &Function| -> Result<u32, Refusal> {
+        let object = load(maps, &constants, FUNCTIONS.map(|function| function.kprobe))?;
+        Ok(object.instructions_verified(function.kprobe, ProgramKind::Kprobe)?)
+    };
+    let by_fentry = FUNCTIONS.iter().map(|f| (f.fentry, fentry(f)));
+    let by_kprobe = FUNCTIONS.iter().map(|f| (f.kprobe, kprobe(f)));
+    Ok(by_fentry.chain(by_kprobe).collect())
+}
+
 /// The programs, with the source's own ring and counters.
 fn load(
     maps: &HookMaps,

@@ -88,6 +88,24 @@ impl EbpfSource {
         })
     }
 
+    /// What the verifier does for the socket filter, in instructions
+    /// ([`Object::instructions_verified`]).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn verified(&self) -> Result<(&'static str, u32), LinkError> {
+        let shared = self.hook_maps()?;
+        let maps = [
+            (EVENTS, MapPlan::Shared(shared.events.as_fd())),
+            (COUNTERS, MapPlan::Shared(shared.counters.as_fd())),
+        ];
+        let object = Object::load(OBJECT, &[LINK_MESSAGES], &maps);
+        let verified = object.and_then(|object| {
+            object.instructions_verified(LINK_MESSAGES, ProgramKind::SocketFilter)
+        });
+        Ok((LINK_MESSAGES, verified.map_err(|error| refusal(&error))?))
+    }
+
     pub(super) async fn readable(&mut self) -> Result<(), LinkError> {
         let mut guard = self
             .wake
@@ -157,7 +175,10 @@ impl EbpfSource {
     }
 
     /// The ring and the counters, for a carrier hook to share.
-    pub(crate) fn hook_maps(&self) -> Result<HookMaps, LinkError> {
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub fn hook_maps(&self) -> Result<HookMaps, LinkError> {
         Ok(HookMaps {
             events: duplicate(self.ring.as_fd())?,
             counters: duplicate(self.counters_fd.as_fd())?,
