@@ -10,21 +10,32 @@
 //! BENCHMARKS.md says what each figure means.
 
 mod against;
+mod background;
+mod beside;
 mod blocking;
 pub(crate) mod build;
+mod chart;
 mod cold_start;
+mod course;
 mod failure;
 mod footprint;
 mod host;
-pub(crate) mod interrupt;
 mod isolated;
 mod kernel_clock;
 mod netlink;
+mod plan;
 mod processor;
 mod relay;
 mod report;
 mod resp;
+mod rest;
+mod ring;
 mod samples;
+mod scale;
+mod scraper;
+mod section;
+mod sender;
+mod spread;
 mod storm;
 mod subject;
 pub(crate) mod usage;
@@ -32,26 +43,31 @@ mod vm;
 mod warm_restart;
 mod world;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::command::{target_dir, workspace_root};
+use crate::interrupt::Interrupt;
 use host::Host;
-use interrupt::Interrupt;
 use report::Report;
-use world::World;
 
 /// `cargo xtask bench`.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Args {
-    /// Fewer repetitions: under 40 s, and noisier
+    /// Fewer repetitions: under four minutes, and noisier
     #[arg(long)]
     quick: bool,
 
     /// Print a JSON document on standard output, the table on standard error
     #[arg(long)]
     json: bool,
+
+    /// Draw the figures as SVG, too, into target/bench
+    #[arg(long, conflicts_with = "kernels")]
+    plot: bool,
 
     /// Only these figures; may be repeated
     #[arg(long, value_enum, value_name = "FIGURES")]
@@ -90,54 +106,24 @@ enum Figures {
     Failure,
     /// From exec to PortInitDone
     Start,
-    /// Memory, and the cost of doing nothing
+    /// Resident memory
     Footprint,
+    /// One change while others storm, while the daemon is scraped, while it saves files
+    Disturbed,
+    /// The cost of doing nothing
+    Rest,
+    /// Start, memory, scrape and resync with 64 to 4096 ports
+    Scale,
 }
 
 impl Figures {
     /// Whether another daemon can be measured so.
     fn is_comparable(self) -> bool {
-        matches!(self, Self::Isolated | Self::Storm | Self::Failure)
+        matches!(
+            self,
+            Self::Isolated | Self::Disturbed | Self::Storm | Self::Failure
+        )
     }
-}
-
-/// How often and how long each scenario is run.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    isolated_changes: usize,
-    carrier_flaps: usize,
-    storm_rounds: usize,
-    storm: Duration,
-    paced_storm: Duration,
-    failures: usize,
-    throughput_rounds: usize,
-    cold_starts: usize,
-    idle: Duration,
-}
-
-impl Plan {
-    const FULL: Self = Self {
-        isolated_changes: 400,
-        carrier_flaps: 15,
-        storm_rounds: 3,
-        storm: Duration::from_secs(3),
-        paced_storm: Duration::from_secs(2),
-        failures: 2,
-        throughput_rounds: 5,
-        cold_starts: 9,
-        idle: Duration::from_secs(5),
-    };
-    const QUICK: Self = Self {
-        isolated_changes: 100,
-        carrier_flaps: 3,
-        storm_rounds: 1,
-        storm: Duration::from_millis(1500),
-        paced_storm: Duration::from_secs(1),
-        failures: 1,
-        throughput_rounds: 3,
-        cold_starts: 5,
-        idle: Duration::from_secs(2),
-    };
 }
 
 /// Builds what is measured and what measures, and measures.
@@ -158,54 +144,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let interrupt = Interrupt::catch()?;
     let begun = Instant::now();
     let mut report = Report::new(Host::look()?);
-    let measured = measure(daemon, args, &interrupt, &mut report);
+    let measured = course::run(daemon, args, &interrupt, &mut report);
     if interrupt.came() {
         bail!("interrupted");
     }
     measured?;
     report.ended(begun.elapsed());
+    if args.plot {
+        report.draw(&target_dir(&workspace_root()?).join("bench"))?;
+    }
     if args.json {
         eprint!("{}", report.table());
         println!("{:#}", report.json());
     } else {
         print!("{}", report.table());
-    }
-    Ok(())
-}
-
-/// How many ports the latencies and the storms are measured on.
-const STORM_PORTS: usize = 256;
-/// The largest SKU that SONiC ships: cold start, memory and idle cost.
-const LARGE_PORTS: usize = 514;
-
-fn measure(daemon: &Path, args: &Args, interrupt: &Interrupt, report: &mut Report) -> Result<()> {
-    let plan = if args.quick { Plan::QUICK } else { Plan::FULL };
-    let against = args.against.as_deref();
-    let wanted = |figures: Figures| {
-        let comparable = against.is_none() || figures.is_comparable();
-        (args.only.is_empty() && comparable) || args.only.contains(&figures)
-    };
-    if wanted(Figures::Isolated) || wanted(Figures::Storm) {
-        let world = World::new(STORM_PORTS, daemon, interrupt)?.against(against)?;
-        if wanted(Figures::Isolated) {
-            isolated::measure(&world, &plan, report)?;
-        }
-        if wanted(Figures::Storm) {
-            storm::measure(&world, &plan, report)?;
-        }
-    }
-    if wanted(Figures::Failure) {
-        failure::measure(daemon, against, &plan, interrupt, report)?;
-    }
-    if wanted(Figures::Start) || wanted(Figures::Footprint) {
-        let world = World::new(LARGE_PORTS, daemon, interrupt)?;
-        if wanted(Figures::Start) {
-            cold_start::measure(&world, &plan, report)?;
-            warm_restart::measure(&world, &plan, report)?;
-        }
-        if wanted(Figures::Footprint) {
-            footprint::measure(&world, &plan, report)?;
-        }
     }
     Ok(())
 }

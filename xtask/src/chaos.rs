@@ -24,8 +24,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::bench::build::release;
-use crate::bench::interrupt::Interrupt;
 use crate::command::{as_root, is_root};
+use crate::interrupt::Interrupt;
 use schedule::Schedule;
 use summary::Summary;
 use world::World;

@@ -9,7 +9,6 @@
 //! Leaves nothing behind, touches no netdev and no Redis of the host.
 
 mod acts;
-mod interrupt;
 mod latency;
 mod privilege;
 mod screen;
@@ -24,8 +23,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::command::{cargo, is_root, workspace_root};
+use crate::interrupt::Interrupt;
 use crate::setup;
-use interrupt::Interrupt;
 use screen::Screen;
 use stage::Stage;
 

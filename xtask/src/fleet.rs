@@ -21,8 +21,8 @@ use portsyncd_tests::http::{get, wait_for_answer};
 use portsyncd_tests::{Bed, Source, port_names};
 
 use crate::bench::build::release;
-use crate::bench::interrupt::Interrupt;
 use crate::command::{as_root, find_program, is_root, workspace_root};
+use crate::interrupt::Interrupt;
 use page::Page;
 use server::Server;
 use watcher::Watcher;

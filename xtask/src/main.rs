@@ -18,6 +18,7 @@ mod ebpf;
 mod fleet;
 mod fuzz;
 mod instructions;
+mod interrupt;
 mod lint;
 mod setup;
 mod soak;

@@ -21,8 +21,8 @@ use portsyncd_tests::http::{get, wait_for_answer};
 use portsyncd_tests::{Bed, PATIENCE, Source, port_names};
 
 use crate::bench::build::release;
-use crate::bench::interrupt::Interrupt;
 use crate::command::{as_root, is_root};
+use crate::interrupt::Interrupt;
 use sample::Sampler;
 use strain::{Strain, named};
 

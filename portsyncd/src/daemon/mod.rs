@@ -14,6 +14,7 @@ mod resync;
 mod road;
 mod settling;
 mod signals;
+mod stages;
 mod tally;
 mod vigil;
 mod watchdog;

@@ -20,6 +20,8 @@ pub(super) struct Batch {
     pub(super) wrong_type: Vec<Change>,
     pub(super) look: Option<RowsLook>,
     pub(super) sent: Instant,
+    /// When its last byte had left, where that is traced: `CLOCK_MONOTONIC`, nanoseconds.
+    pub(super) written_ns: u64,
 }
 
 /// HEXISTS of `netdev_oper_status` in some rows.
@@ -41,6 +43,7 @@ impl Batch {
             wrong_type: Vec::new(),
             look: None,
             sent: Instant::now(),
+            written_ns: 0,
         }
     }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 use portsyncd_common::IfName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, timeout};
+use tracing::{Level, enabled};
 
 use super::DbError;
 use super::address::DbAddress;
@@ -24,6 +25,7 @@ use super::batch::Batch;
 use super::resp::take_answer;
 use super::state_row::RowEncoder;
 use super::stream::DbStream;
+use crate::clock::monotonic_ns;
 use crate::table::Change;
 
 /// What happened on the way to STATE_DB.
@@ -72,6 +74,8 @@ struct Open {
     in_flight: VecDeque<Batch>,
     /// When Redis last answered anything.
     heard: Instant,
+    /// When the batch that was acknowledged last had left, where that is traced.
+    written_ns: u64,
     /// Armed when something is in flight, for the oldest batch or an older one.
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -109,6 +113,16 @@ impl StateWriter {
     pub fn in_flight(&self) -> usize {
         match &self.phase {
             Phase::Open(open) => open.in_flight.len(),
+            Phase::Connecting(_) | Phase::Pausing(_) => 0,
+        }
+    }
+
+    /// When the batch that was acknowledged last had been written to its socket:
+    /// `CLOCK_MONOTONIC`, nanoseconds; 0 unless the log is at DEBUG.
+    #[must_use]
+    pub(crate) fn written_ns(&self) -> u64 {
+        match &self.phase {
+            Phase::Open(open) => open.written_ns,
             Phase::Connecting(_) | Phase::Pausing(_) => 0,
         }
     }
@@ -224,6 +238,7 @@ impl Open {
             answers: Vec::new(),
             in_flight: VecDeque::new(),
             heard: Instant::now(),
+            written_ns: 0,
             deadline: None,
         }
     }
@@ -256,6 +271,7 @@ impl Open {
             }
         }
         if self.written > 0 {
+            self.all_left();
             self.out.clear();
             self.written = 0;
             // TLS keeps what it could not send; sockets have nothing to flush.
@@ -264,6 +280,19 @@ impl Open {
                 .map_err(DbError::io("flush"))?;
         }
         Ok(())
+    }
+
+    /// Every batch that is under way has left.
+    fn all_left(&mut self) {
+        if enabled!(Level::TRACE) {
+            let now_ns = monotonic_ns();
+            for batch in self.in_flight.iter_mut().rev() {
+                if batch.written_ns > 0 {
+                    break;
+                }
+                batch.written_ns = now_ns;
+            }
+        }
     }
 
     fn read(&mut self, context: &mut Context<'_>) -> Result<Poll<()>, DbError> {
@@ -301,6 +330,7 @@ impl Open {
             return Ok(None);
         }
         Ok(self.in_flight.pop_front().map(|mut batch| {
+            self.written_ns = batch.written_ns;
             if let Some(look) = batch.look {
                 return WriterEvent::Looked {
                     missing: look.missing,

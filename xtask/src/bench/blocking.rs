@@ -19,9 +19,9 @@ use portsyncd_common::{IfName, LinkRecord, flag, malformed};
 use portsyncd_tests::redis_server::{APPL_DB, STATE_DB};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::interrupt::blocked;
 use super::netlink::{Received, Route};
 use super::resp::{Redis, Reply, command};
+use crate::interrupt::blocked;
 
 /// What it prints when it listens and every port is published.
 pub(super) const READY: &str = "blocking baseline ready";

@@ -28,7 +28,7 @@ pub(super) fn build_and_measure(args: &Args) -> Result<()> {
     command.args(["bench", "--measure", "--daemon"]).arg(daemon);
     command.args(arguments(args));
     // The measuring process takes Ctrl-C and ends in order; this one waits for it.
-    super::interrupt::blocked([nix::sys::signal::Signal::SIGINT])?;
+    crate::interrupt::blocked([nix::sys::signal::Signal::SIGINT])?;
     let status = command
         .status()
         .with_context(|| format!("cannot run {}", command.get_program().display()))?;
@@ -40,7 +40,11 @@ pub(super) fn build_and_measure(args: &Args) -> Result<()> {
 
 /// What the measuring process is told of the figures that are wanted.
 pub(super) fn arguments(args: &Args) -> Vec<String> {
-    let switches = [("--quick", args.quick), ("--json", args.json)];
+    let switches = [
+        ("--quick", args.quick),
+        ("--json", args.json),
+        ("--plot", args.plot),
+    ];
     let switches = switches.iter().filter(|(_, on)| *on);
     let mut arguments: Vec<String> = switches.map(|(name, _)| (*name).to_owned()).collect();
     for figures in args

@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use portsyncd_tests::Source;
 use portsyncd_tests::redis_server::{APPL_DB, CONFIG_DB, STATE_DB};
 
-use super::Plan;
 use super::netlink::Route;
-use super::report::{Cell, Report, Section};
+use super::plan::Plan;
+use super::report::{Report, Section};
 use super::resp::{Redis, command};
 use super::samples::Samples;
 use super::subject::{Live, start_daemon};
@@ -46,17 +46,7 @@ pub(super) fn measure(world: &World, plan: &Plan, report: &mut Report) -> Result
         &format!("median of {}", plan.cold_starts),
         &["p50", "min", "max", "p50 / bare"],
     );
-    let mut row = |name: &str, samples: &Samples| {
-        section.row(
-            name,
-            &[
-                Cell::Seconds(samples.median()),
-                Cell::Seconds(samples.min()),
-                Cell::Seconds(samples.max()),
-                Cell::Times(samples.median() / bare),
-            ],
-        );
-    };
+    let mut row = |name: &str, samples: &Samples| section.spread(name, samples, bare);
     row("raw RTM_GETLINK dump, without statistics", &dump);
     row(
         "raw RTM_GETLINK dump, with statistics",
@@ -102,14 +92,15 @@ pub(super) fn measure(world: &World, plan: &Plan, report: &mut Report) -> Result
 }
 
 /// One start.
-struct Start {
+pub(super) struct Start {
     config_done: Duration,
-    init_done: Duration,
+    pub(super) init_done: Duration,
     /// The daemon's processor time up to then.
-    cpu: Duration,
+    pub(super) cpu: Duration,
 }
 
-fn start(world: &World, source: Source) -> Result<Start> {
+/// Starts the daemon on cleared databases, and stops it.
+pub(super) fn start(world: &World, source: Source) -> Result<Start> {
     world.clear()?;
     let mut events = world.done_events()?;
     let begun = Instant::now();
@@ -134,10 +125,10 @@ fn start(world: &World, source: Source) -> Result<Start> {
 }
 
 /// What the contract asks for, by bare sockets.
-struct Raw {
-    dump: Duration,
+pub(super) struct Raw {
+    pub(super) dump: Duration,
     full_dump: Duration,
-    state_rows: Duration,
+    pub(super) state_rows: Duration,
     config_read: Duration,
     push: Duration,
 }
@@ -148,7 +139,8 @@ impl Raw {
     }
 }
 
-struct Baselines {
+/// Bare sockets and what goes over them.
+pub(super) struct Baselines {
     route: Route,
     state_db: Redis,
     config_db: Redis,
@@ -161,7 +153,7 @@ struct Baselines {
 }
 
 impl Baselines {
-    fn new(world: &World) -> Result<Self> {
+    pub(super) fn new(world: &World) -> Result<Self> {
         let (mut config_read, mut push) = (Vec::new(), Vec::new());
         for (port, name) in world.names.iter().enumerate() {
             command(
@@ -191,7 +183,8 @@ impl Baselines {
         })
     }
 
-    fn take(&mut self, world: &World) -> Result<Raw> {
+    /// Does it all once.
+    pub(super) fn take(&mut self, world: &World) -> Result<Raw> {
         world.clear()?;
         let ports = world.names.len();
         let (dump, netdevs) = timed(|| self.route.dump(false))?;

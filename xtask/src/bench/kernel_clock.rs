@@ -17,7 +17,7 @@ use super::netlink::Route;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../portsyncd-ebpf/portsyncd-ebpf.o");
 
-/// Room for thousands of records of 64 bytes.
+/// As `link.ring_buffer_kb` is by default: room for 14,563 records.
 const RING_BYTES: u32 = 1 << 20;
 
 /// The attached program.
@@ -56,12 +56,20 @@ impl KernelClock {
     /// of `CLOCK_MONOTONIC`.
     pub(super) fn records(&mut self) -> Vec<LinkRecord> {
         let mut records = Vec::new();
+        self.drain(|record| records.push(*record));
+        records
+    }
+
+    /// Takes the records out of the ring; how many there were.
+    pub(super) fn drain(&mut self, mut take: impl FnMut(&LinkRecord)) -> u64 {
+        let mut taken = 0;
         while let Some(item) = self.ring.next() {
             if let Some(bytes) = item.first_chunk() {
-                records.push(LinkRecord::from_bytes(bytes));
+                take(&LinkRecord::from_bytes(bytes));
             }
+            taken += 1;
         }
-        records
+        taken
     }
 
     /// The times of the link's messages since the clock was last asked.

@@ -11,8 +11,8 @@ use portsyncd_tests::{Daemon, DaemonConfig, Source};
 
 use super::blocking::{READY, STOPPED};
 use super::resp::Subscriber;
-use super::storm::as_f64;
-use super::usage::CpuClock;
+use super::samples::as_f64;
+use super::usage::{CpuClock, wait_until_quiet};
 use super::world::World;
 use super::{PATIENCE, against};
 
@@ -84,14 +84,42 @@ impl Subject {
     }
 }
 
-/// Starts our daemon as it is deployed: every key that is no path is the default.
-pub(super) fn start_daemon(world: &World, source: Source) -> Result<Daemon> {
+/// Our daemon as it is deployed: every key that is no path is the default.
+pub(super) fn daemon_config(world: &World, source: Source) -> DaemonConfig {
     let socket = world.bed.redis().socket().display().to_string();
-    let config = DaemonConfig::empty()
+    DaemonConfig::empty()
         .set("link.source", source.to_string())
         .set("database.redis_socket", socket)
-        .binary(&world.daemon);
-    world.bed.start(config)
+        .binary(&world.daemon)
+}
+
+/// Starts it so.
+pub(super) fn start_daemon(world: &World, source: Source) -> Result<Daemon> {
+    world.bed.start(daemon_config(world, source))
+}
+
+/// Starts it with the default source and waits until it has nothing left to do; its clock
+/// and Redis'.
+pub(super) fn start_at_rest(world: &World) -> Result<(Daemon, [CpuClock; 2])> {
+    world.clear()?;
+    let mut events = world.done_events()?;
+    let daemon = start_daemon(world, Source::Auto)?;
+    wait_for_init_done(&mut events)?;
+    world.bed.oracle()?.converge(PATIENCE)?;
+    wait_until_settled(&daemon)?;
+    let clocks = [CpuClock::of(daemon.pid())?, world.redis_cpu()?];
+    wait_until_quiet(&clocks)?;
+    Ok((daemon, clocks))
+}
+
+/// Waits until the daemon has done what it puts off until it is in step: the better
+/// source, the hook, the first look at Redis, the first saved files.
+fn wait_until_settled(daemon: &Daemon) -> Result<()> {
+    /// Longer than the pauses between any two of these.
+    const PAUSE: std::time::Duration = std::time::Duration::from_secs(4);
+    daemon.log().wait_for("carrier_hook=", PATIENCE)?;
+    thread::sleep(PAUSE);
+    Ok(())
 }
 
 /// Waits until PortInitDone is visible in Redis.
@@ -156,16 +184,12 @@ impl Live {
         }
     }
 
-    /// Waits until the daemon has done what it puts off until it is in step: the
-    /// better source, the hook, the first look at Redis, the first saved files.
+    /// Waits until our daemon has done what it puts off until it is in step.
     pub(super) fn wait_until_settled(&self) -> Result<()> {
-        /// Longer than the pauses between any two of these.
-        const PAUSE: std::time::Duration = std::time::Duration::from_secs(4);
-        if let Self::Daemon(daemon) = self {
-            daemon.log().wait_for("carrier_hook=", PATIENCE)?;
-            thread::sleep(PAUSE);
+        match self {
+            Self::Daemon(daemon) => wait_until_settled(daemon),
+            Self::Blocking(_) | Self::Other(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Its processor time.

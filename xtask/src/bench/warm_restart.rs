@@ -12,10 +12,10 @@ use anyhow::{Result, ensure};
 use portsyncd_tests::Source;
 use portsyncd_tests::redis_server::STATE_DB;
 
-use super::Plan;
 use super::cold_start::timed;
 use super::netlink::Route;
-use super::report::{Cell, Report, Section};
+use super::plan::Plan;
+use super::report::{Report, Section};
 use super::resp::command;
 use super::samples::Samples;
 use super::subject::{Live, start_daemon, wait_for_init_done};
@@ -73,22 +73,15 @@ pub(super) fn measure(world: &World, plan: &Plan, report: &mut Report) -> Result
         &format!("median of {}", plan.cold_starts),
         &["p50", "min", "max", "p50 / bare"],
     );
-    let mut row = |name: &str, samples: &Samples| {
-        section.row(
-            name,
-            &[
-                Cell::Seconds(samples.median()),
-                Cell::Seconds(samples.min()),
-                Cell::Seconds(samples.max()),
-                Cell::Times(samples.median() / bare),
-            ],
-        );
-    };
-    row("raw RTM_GETLINK dump, without statistics", &dumps);
-    row("raw pipelined read of the STATE_DB rows", &reads);
-    row("exec → PortInitDone, auto (eBPF once in step)", &of(&auto));
-    row("exec → PortInitDone, ebpf", &of(&ebpf));
-    row("exec → PortInitDone, netlink", &of(&netlink));
+    section.spread("raw RTM_GETLINK dump, without statistics", &dumps, bare);
+    section.spread("raw pipelined read of the STATE_DB rows", &reads, bare);
+    section.spread(
+        "exec → PortInitDone, auto (eBPF once in step)",
+        &of(&auto),
+        bare,
+    );
+    section.spread("exec → PortInitDone, ebpf", &of(&ebpf), bare);
+    section.spread("exec → PortInitDone, netlink", &of(&netlink), bare);
     section.note("bare: dump + read, what the target is measured in");
     report.add(section);
     report.target(

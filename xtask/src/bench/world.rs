@@ -12,9 +12,9 @@ use portsyncd_tests::{Bed, Source, Tap, port_names};
 use tempfile::TempDir;
 
 use super::PATIENCE;
-use super::interrupt::Interrupt;
 use super::resp::{Redis, Subscriber, command};
 use super::usage::CpuClock;
+use crate::interrupt::Interrupt;
 
 /// A namespace with tap ports that are up, and a Redis with their configuration.
 pub(super) struct World {

@@ -8,11 +8,11 @@ use portsyncd_tests::Tap;
 use portsyncd_tests::redis_server::Keep;
 
 use super::PATIENCE;
-use super::interrupt::Interrupt;
 use super::latency::{Kind, figures, text};
 use super::screen::Screen;
 use super::stage::Stage;
 use super::watch::Expected;
+use crate::interrupt::Interrupt;
 
 /// One act: its title, how long it takes on an idle machine, and what it does.
 pub(super) struct Act {

@@ -21,6 +21,7 @@ impl Road {
             WriterEvent::Acked(changes) => {
                 let now_ns = monotonic_ns();
                 self.tally.acked(&changes, now_ns);
+                self.stages.acked(&changes, writer.written_ns(), now_ns);
                 teller.published(&changes, now_ns, table);
                 teller.state_db_up();
                 table.acked(&changes);

@@ -33,6 +33,7 @@ use super::port_log::PortLog;
 use super::reload::Reloader;
 use super::resync::{Reason, Resync};
 use super::signals::{Asked, Signals};
+use super::stages::Stages;
 use super::tally::Tally;
 use super::vigil::Vigil;
 use super::watchdog::Watchdog;
@@ -74,6 +75,7 @@ pub(super) struct Road {
     resync: Resync,
     dump: Option<mpsc::Receiver<DumpPart>>,
     tally: Tally,
+    stages: Stages,
     hook: Hook,
     port_log: PortLog,
     loss_log: Budget,
@@ -159,6 +161,7 @@ impl Road {
             resync: Resync::new(parts.reloader.config().link.resync_interval),
             dump: None,
             tally: Tally::new(Arc::clone(parts.teller.meters())),
+            stages: Stages::new(),
             hook: Hook::new(parts.reloader.config().link.carrier_hook),
             port_log: PortLog::new(),
             loss_log: Budget::new(per_second(1)),
@@ -204,7 +207,9 @@ impl Road {
                     if more { Ok(()) } else { parts.source.readable().await }
                 }, if look => {
                     readable?;
+                    self.stages.woken();
                     self.drain()?;
+                    self.stages.taken();
                     self.pace.looked(Instant::now());
                 }
                 event = parts.writer.next() => self.written(event),
@@ -286,8 +291,12 @@ impl Road {
             self.queue = Queue::Bounded;
         }
         let count = changes.len();
+        let first_ns = changes.first().map_or(0, |change| change.since_ns);
         match writer.submit(changes) {
-            Ok(()) => self.tally.submitted(count),
+            Ok(()) => {
+                self.tally.submitted(count);
+                self.stages.handed(first_ns);
+            }
             Err(changes) => table.failed(&changes),
         }
     }

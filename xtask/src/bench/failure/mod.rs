@@ -14,12 +14,12 @@ mod way;
 
 use anyhow::Result;
 
+use super::Interrupt;
 use super::isolated::observer::Observer;
+use super::plan::Plan;
 use super::report::{Cell, Report, Section};
-use super::samples::Samples;
-use super::storm::as_f64;
+use super::samples::{Samples, as_f64};
 use super::world::World;
-use super::{Interrupt, Plan};
 
 use phase::{Direction, Phase};
 use way::{Started, Way};

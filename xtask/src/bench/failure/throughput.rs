@@ -3,10 +3,10 @@
 use anyhow::Result;
 
 use super::way::Way;
-use crate::bench::Plan;
+use crate::bench::plan::Plan;
 use crate::bench::report::{Cell, Report, Section};
 use crate::bench::samples::Samples;
-use crate::bench::storm::Sender;
+use crate::bench::sender::Sender;
 use crate::bench::world::World;
 
 /// Storms with and without the hook, in turn, and what they say.

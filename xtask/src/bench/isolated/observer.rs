@@ -50,7 +50,7 @@ pub(in crate::bench) struct Series {
 impl<'a> Observer<'a> {
     /// Watches the port in the middle.
     pub(in crate::bench) fn new(world: &'a World) -> Result<Self> {
-        let tap = &world.taps[world.taps.len() / 2];
+        let tap = &world.taps[Self::port(world)];
         let socket = world.bed.redis().socket();
         let channel = |key: &str| format!("__keyspace@{STATE_DB}__:{key}");
         let port = channel(&format!("PORT_TABLE|{}", tap.name()));
@@ -67,6 +67,11 @@ impl<'a> Observer<'a> {
             unwatched,
             watched,
         })
+    }
+
+    /// The number of the port that is watched.
+    pub(in crate::bench) fn port(world: &World) -> usize {
+        world.taps.len() / 2
     }
 
     /// The port's name.
@@ -109,7 +114,8 @@ impl<'a> Observer<'a> {
         Ok(Samples::of(times?))
     }
 
-    fn round_trip(&mut self) -> Result<Duration> {
+    /// One HSET and its answer.
+    pub(in crate::bench) fn round_trip(&mut self) -> Result<Duration> {
         let begun = Instant::now();
         self.redis.pipeline(&self.unwatched, 1)?;
         Ok(begun.elapsed())

@@ -1,8 +1,10 @@
-//! Ctrl-C ends a measurement in order, so that its servers and files go.
+//! Ctrl-C ends what runs in order, so that its servers and files go and the terminal is
+//! whole again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{SigSet, Signal};
@@ -34,6 +36,13 @@ impl Interrupt {
     /// True once it came.
     pub(crate) fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it comes.
+    pub(crate) fn wait(&self) {
+        while !self.came() {
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Fails once it came: for every loop that takes long.
