@@ -50,10 +50,10 @@ impl Browser {
             _profile: profile,
         };
         let made = browser
-            .call("Target.createTarget", json!({ "url": url }))
+            .call("Target.createTarget", &json!({ "url": url }))
             .context("is Debian's package chromium installed?")?;
         let attach = json!({ "targetId": made["targetId"], "flatten": true });
-        let attached = browser.call("Target.attachToTarget", attach)?;
+        let attached = browser.call("Target.attachToTarget", &attach)?;
         let session = attached["sessionId"].as_str().context("no session")?;
         browser.session = Some(session.to_owned());
         wait_for("the page has loaded", PATIENCE, || {
@@ -66,7 +66,7 @@ impl Browser {
     /// The value of a JavaScript expression in the page.
     pub fn evaluate(&mut self, expression: &str) -> Result<Value> {
         let asked = json!({ "expression": expression, "returnByValue": true });
-        let said = self.call("Runtime.evaluate", asked)?;
+        let said = self.call("Runtime.evaluate", &asked)?;
         let thrown = &said["exceptionDetails"];
         ensure!(thrown.is_null(), "{expression}: {thrown}");
         Ok(said["result"]["value"].clone())
@@ -74,9 +74,9 @@ impl Browser {
 
     /// What the page's scripts hold, once what they let go is collected, in bytes; and its nodes.
     pub fn held(&mut self) -> Result<(u64, u64)> {
-        self.call("HeapProfiler.collectGarbage", json!({}))?;
-        let heap = self.call("Runtime.getHeapUsage", json!({}))?;
-        let counts = self.call("Memory.getDOMCounters", json!({}))?;
+        self.call("HeapProfiler.collectGarbage", &json!({}))?;
+        let heap = self.call("Runtime.getHeapUsage", &json!({}))?;
+        let counts = self.call("Memory.getDOMCounters", &json!({}))?;
         let number = |value: &Value| value.as_f64().context("no number");
         #[expect(
             clippy::cast_possible_truncation,
@@ -115,7 +115,7 @@ impl Browser {
         false
     }
 
-    fn call(&mut self, method: &str, params: Value) -> Result<Value> {
+    fn call(&mut self, method: &str, params: &Value) -> Result<Value> {
         self.calls += 1;
         let mut call = json!({ "id": self.calls, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -142,7 +142,7 @@ impl Drop for Browser {
     fn drop(&mut self) {
         // Asked to, it takes its own processes along.
         self.session = None;
-        let asked = self.call("Browser.close", json!({}));
+        let asked = self.call("Browser.close", &json!({}));
         let ended = asked.and_then(|_| {
             wait_for("Chromium has ended", PATIENCE, || {
                 Ok(self.chromium.try_wait()?.is_some())

@@ -13,7 +13,6 @@ mod against;
 mod background;
 mod beside;
 mod blocking;
-pub(crate) mod build;
 mod chart;
 mod cold_start;
 mod course;
@@ -22,6 +21,7 @@ mod footprint;
 mod host;
 mod isolated;
 mod kernel_clock;
+mod measuring;
 mod netlink;
 mod plan;
 mod processor;
@@ -136,7 +136,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let (true, Some(daemon)) = (args.measure, &args.daemon) else {
         return if args.kernels.is_empty() {
-            build::build_and_measure(args)
+            measuring::build_and_measure(args)
         } else {
             vm::measure(args)
         };

@@ -23,8 +23,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::bench::build::release;
-use crate::command::{as_root, is_root};
+use crate::build;
+use crate::command::{is_root, this_as_root};
 use crate::interrupt::Interrupt;
 use schedule::Schedule;
 use summary::Summary;
@@ -55,12 +55,7 @@ const ROUNDS_PER_WORLD: u32 = 25;
 
 /// Plays the rounds; the first that fails ends it.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let daemon = match &args.daemon {
-        Some(daemon) => daemon
-            .canonicalize()
-            .with_context(|| format!("there is no {}", daemon.display()))?,
-        None => release("portsyncd")?,
-    };
+    let daemon = build::daemon(args.daemon.as_deref())?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     if !is_root() {
         return run_elsewhere(args, seed, &daemon);
@@ -86,9 +81,7 @@ pub(crate) fn run_short(daemon: &Path) -> Result<()> {
 
 /// In a process of its own, as root.
 fn run_elsewhere(args: &Args, seed: u64, daemon: &Path) -> Result<()> {
-    let xtask = std::env::current_exe().context("cannot find this executable")?;
-    let xtask = xtask.to_str().context("its path is not UTF-8")?;
-    let mut command = as_root(xtask, "chaos in network namespaces")?;
+    let mut command = this_as_root("chaos in network namespaces")?;
     command.arg("chaos").arg("--daemon").arg(daemon);
     for (name, value) in [
         ("--seed", seed),

@@ -59,6 +59,13 @@ pub(crate) fn as_root(program: &str, purpose: &str) -> Result<Command> {
     Ok(command)
 }
 
+/// This program, to be run as root.
+pub(crate) fn this_as_root(purpose: &str) -> Result<Command> {
+    let xtask = env::current_exe().context("cannot find this executable")?;
+    let xtask = xtask.to_str().context("its path is not UTF-8")?;
+    as_root(xtask, purpose)
+}
+
 /// Shows the command, runs it with its output streaming, fails unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = shown(command);

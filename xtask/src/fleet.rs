@@ -20,8 +20,8 @@ use portsyncd_tests::child::Running;
 use portsyncd_tests::http::{get, wait_for_answer};
 use portsyncd_tests::{Bed, Source, port_names};
 
-use crate::bench::build::release;
-use crate::command::{as_root, find_program, is_root, workspace_root};
+use crate::build;
+use crate::command::{find_program, is_root, this_as_root, workspace_root};
 use crate::interrupt::Interrupt;
 use page::Page;
 use server::Server;
@@ -53,12 +53,7 @@ pub(crate) struct Args {
 
 /// Captures, serves, scrapes and tells.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let daemon = match &args.daemon {
-        Some(daemon) => daemon
-            .canonicalize()
-            .with_context(|| format!("there is no {}", daemon.display()))?,
-        None => release("portsyncd")?,
-    };
+    let daemon = build::daemon(args.daemon.as_deref())?;
     if !is_root() {
         return run_elsewhere(args, &daemon);
     }
@@ -74,9 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn run_elsewhere(args: &Args, daemon: &Path) -> Result<()> {
-    let xtask = std::env::current_exe().context("cannot find this executable")?;
-    let xtask = xtask.to_str().context("its path is not UTF-8")?;
-    let mut command = as_root(xtask, "a fleet in a network namespace")?;
+    let mut command = this_as_root("a fleet in a network namespace")?;
     command.arg("fleet-sim").arg("--daemon").arg(daemon);
     for (name, value) in [
         ("--daemons", args.daemons),

@@ -20,8 +20,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use portsyncd_tests::http::{get, wait_for_answer};
 use portsyncd_tests::{Bed, PATIENCE, Source, port_names};
 
-use crate::bench::build::release;
-use crate::command::{as_root, is_root};
+use crate::build;
+use crate::command::{is_root, this_as_root};
 use crate::interrupt::Interrupt;
 use sample::Sampler;
 use strain::{Strain, named};
@@ -43,12 +43,7 @@ const PORTS: usize = 64;
 
 /// Strains the daemon and judges it.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let daemon = match &args.daemon {
-        Some(daemon) => daemon
-            .canonicalize()
-            .with_context(|| format!("there is no {}", daemon.display()))?,
-        None => release("portsyncd")?,
-    };
+    let daemon = build::daemon(args.daemon.as_deref())?;
     if is_root() {
         return soak(args.minutes, &daemon);
     }
@@ -62,9 +57,7 @@ pub(crate) fn run_short(daemon: &Path) -> Result<()> {
 
 /// In a process of its own, as root.
 fn run_elsewhere(minutes: u64, daemon: &Path) -> Result<()> {
-    let xtask = std::env::current_exe().context("cannot find this executable")?;
-    let xtask = xtask.to_str().context("its path is not UTF-8")?;
-    let mut command = as_root(xtask, "a soak in a network namespace")?;
+    let mut command = this_as_root("a soak in a network namespace")?;
     command.args(["soak", "--minutes", &minutes.to_string(), "--daemon"]);
     crate::command::run(command.arg(daemon))
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 use super::samples::Samples;
+use crate::digits::grouped;
 
 /// One value with its unit.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,7 @@ impl Cell {
             Self::Seconds(value) if value < 1.0 => format!("{:.2} ms", value * 1e3),
             Self::Seconds(value) => format!("{value:.2} s"),
             Self::Times(value) => format!("{value:.2} ×"),
-            Self::PerSecond(value) | Self::Count(value) => grouped(value),
+            Self::PerSecond(value) | Self::Count(value) => grouped(&format!("{value:.0}")),
             Self::Bytes(value) => format!("{:.2} MB", value / 1e6),
             Self::Number(value) => format!("{value:.3}"),
             Self::None => String::new(),
@@ -175,18 +176,6 @@ fn row(
         let _ = write!(text, "  {cell:>width$}");
     }
     line(out, &text);
-}
-
-/// "62 720" for 62719.6.
-fn grouped(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(|group| str::from_utf8(group).unwrap_or_default())
-        .collect();
-    groups.join(" ")
 }
 
 #[cfg(test)]

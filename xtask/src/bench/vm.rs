@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Args, build};
+use super::{Args, measuring};
+use crate::build;
 use crate::command::workspace_root;
 use crate::vm::guest::Job;
 use crate::vm::{boot, kernels, suite};
@@ -20,10 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(3600);
 pub(super) fn measure(args: &Args) -> Result<()> {
     let root = workspace_root()?;
     let releases = kernels::Release::chosen(&args.kernels)?;
-    let daemon = match &args.daemon {
-        Some(daemon) => daemon.clone(),
-        None => build::release("portsyncd")?,
-    };
+    let daemon = build::daemon(args.daemon.as_deref())?;
     let measuring = build::release("xtask")?;
     let mut arguments: Vec<String> = ["bench", "--measure", "--daemon", "/bin/portsyncd"]
         .map(str::to_owned)
@@ -31,7 +29,7 @@ pub(super) fn measure(args: &Args) -> Result<()> {
     if args.only.is_empty() {
         arguments.extend(["--only".to_owned(), "failure".to_owned()]);
     }
-    arguments.extend(build::arguments(args));
+    arguments.extend(measuring::arguments(args));
     for release in releases {
         let kernel = release.fetch(&root)?;
         eprintln!("==> Linux {}: this takes minutes", kernel.version);

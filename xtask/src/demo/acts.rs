@@ -12,6 +12,7 @@ use super::latency::{Kind, figures, text};
 use super::screen::Screen;
 use super::stage::Stage;
 use super::watch::Expected;
+use crate::digits::grouped;
 use crate::interrupt::Interrupt;
 
 /// One act: its title, how long it takes on an idle machine, and what it does.
@@ -244,8 +245,8 @@ fn storm(play: &mut Play) -> Result<()> {
         "Storm",
         &format!(
             "{} MTU changes became {} writes; right after {}",
-            thousands(changes),
-            thousands(writes),
+            grouped(&changes.to_string()),
+            grouped(&writes.to_string()),
             text(settled)
         ),
     );
@@ -314,29 +315,4 @@ fn kill_redis(play: &mut Play) -> Result<()> {
         .try_for_each(|tap| tap.set_mtu(9100))?;
     play.settle()?;
     play.pause(ms(300))
-}
-
-/// "62 720" for 62720.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(|group| str::from_utf8(group).unwrap_or_default())
-        .collect();
-    groups.join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_numbers_are_grouped() {
-        assert_eq!(thousands(0), "0");
-        assert_eq!(thousands(999), "999");
-        assert_eq!(thousands(62_720), "62 720");
-        assert_eq!(thousands(1_062_720), "1 062 720");
-    }
 }

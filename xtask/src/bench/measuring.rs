@@ -1,25 +1,16 @@
-//! Building: the release daemon exactly as it is deployed, and a release build
-//! of this program to measure it with.
+//! A release build of this program measures the daemon; what it is told.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, bail};
 
 use super::Args;
-use crate::command::{as_root, cargo, workspace_root};
+use crate::build::{daemon, release};
+use crate::command::as_root;
 
 /// Builds both and lets the release build measure, as root.
 pub(super) fn build_and_measure(args: &Args) -> Result<()> {
     // Two invocations: in one, cargo would give the daemon the union of both
     // packages' features.
-    let daemon = match &args.daemon {
-        Some(daemon) => daemon
-            .canonicalize()
-            .with_context(|| format!("there is no {}", daemon.display()))?,
-        None => release("portsyncd")?,
-    };
+    let daemon = daemon(args.daemon.as_deref())?;
     let measuring = release("xtask")?;
     let measuring = measuring
         .to_str()
@@ -58,33 +49,4 @@ pub(super) fn arguments(args: &Args) -> Vec<String> {
         arguments.extend(["--against".to_owned(), command.clone()]);
     }
     arguments
-}
-
-/// Builds one package; cargo says where its executable is.
-pub(crate) fn release(package: &str) -> Result<PathBuf> {
-    eprintln!("building {package}, release");
-    let output: std::process::Output = build(package)?
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run cargo")?;
-    ensure!(
-        output.status.success(),
-        "cargo build --release --package {package}: {}",
-        output.status
-    );
-    let messages = String::from_utf8_lossy(&output.stdout);
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == package)
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .with_context(|| format!("cargo built no executable named {package}"))
-}
-
-fn build(package: &str) -> Result<Command> {
-    let mut command = cargo(&workspace_root()?);
-    command
-        .args(["build", "--release", "--quiet", "--package", package])
-        .args(["--message-format", "json-render-diagnostics"]);
-    Ok(command)
 }
