@@ -138,7 +138,7 @@ impl Life {
             gate,
             addresses,
             log,
-            teller,
+            mut teller,
             followed,
         } = self;
         let signals = Signals::new().map_err(|source| LinkError::Poll {

@@ -10,7 +10,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use portsyncd_common::IfName;
@@ -127,8 +127,9 @@ impl StateWriter {
         }
     }
 
-    /// Takes a batch to write; it goes out when the writer is next polled. While
-    /// the writer is not open the batch comes back at once.
+    /// Takes a batch to write. What the connection has room for goes out at once, before
+    /// whatever else there is to do; the rest when the writer is next polled. While the writer
+    /// is not open the batch comes back at once.
     ///
     /// # Errors
     /// The batch, when there is no connection.
@@ -141,6 +142,8 @@ impl StateWriter {
         }
         let batch = Batch::of_changes(changes, self.encoder.tables());
         open.in_flight.push_back(batch);
+        // A connection without room, or a broken one, is for the next poll, which is told.
+        let _ = open.write(&mut Context::from_waker(Waker::noop()));
         Ok(())
     }
 

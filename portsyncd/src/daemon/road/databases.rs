@@ -24,6 +24,7 @@ impl Road {
                 teller.published(&changes, now_ns, table);
                 teller.state_db_up();
                 table.acked(&changes);
+                self.port_log.answered(&changes);
                 writer.recycle(changes);
                 if self.outage.ends() {
                     info!("STATE_DB reachable again");
@@ -36,6 +37,7 @@ impl Road {
                     "STATE_DB row is not a hash: replaced"
                 );
                 self.tally.refused(changes.len());
+                self.port_log.answered(&changes);
                 let replaced: Vec<Change> = changes
                     .iter()
                     .map(|change| Change {
@@ -60,6 +62,7 @@ impl Road {
             WriterEvent::Looked { missing } => self.looked(missing),
             WriterEvent::Disconnected(error, changes) => {
                 table.failed(&changes);
+                self.port_log.answered(&changes);
                 self.tally.broken(changes.len());
                 teller.state_db_down(&error);
                 if self.outage.begins(&error) {

@@ -280,7 +280,6 @@ impl Road {
         let RoadParts { table, writer, .. } = &mut self.parts;
         let mut changes = writer.spare();
         table.take_changes(&mut changes);
-        self.port_log.changes(&changes);
         self.pace.wrote(changes.len(), Instant::now());
         if self.queue == Queue::Republishing {
             self.queue = Queue::Bounded;
@@ -288,7 +287,10 @@ impl Road {
         let count = changes.len();
         match writer.submit(changes) {
             Ok(()) => self.tally.submitted(count),
-            Err(changes) => table.failed(&changes),
+            Err(changes) => {
+                table.failed(&changes);
+                self.port_log.answered(&changes);
+            }
         }
     }
 
