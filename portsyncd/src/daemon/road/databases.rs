@@ -112,7 +112,6 @@ impl Road {
             DbEvent::PortInitDone => {
                 self.tally.meters.port_init_done.set(1);
                 teller.tell(Told::PortInitDone);
-                portsyncd_sys::trim_heap();
                 self.settle_at = self.settle_at.map(|at| at.min(Instant::now()));
                 let totals = table.totals();
                 info!(
