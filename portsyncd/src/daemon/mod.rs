@@ -58,7 +58,7 @@ pub fn run(config: Config, config_file: Option<PathBuf>, log: LogHandle) -> Exit
             return Exit::Usage;
         }
     };
-    portsyncd_sys::use_one_arena();
+    portsyncd_sys::keep_heap_small();
     let followed = Arc::new(AtomicBool::new(false));
     let meters = match Meters::new(Arc::clone(&followed)) {
         Ok(meters) => Arc::new(meters),
@@ -139,7 +139,7 @@ impl Life {
             gate,
             addresses,
             log,
-            teller,
+            mut teller,
             followed,
         } = self;
         let signals = Signals::new().map_err(|source| LinkError::Poll {

@@ -11,7 +11,8 @@ use crate::table::Change;
 /// storm gets a third of it.
 const LINES_PER_SECOND: u32 = 20;
 
-/// Logs what is handed to the writer.
+/// Logs what the writer has answered, whichever way: a line is a system call, for which no change
+/// waits.
 #[derive(Debug)]
 pub(super) struct PortLog {
     budget: Budget,
@@ -25,7 +26,7 @@ impl PortLog {
     }
 
     /// Logs the changes of oper state among `changes`.
-    pub(super) fn changes(&mut self, changes: &[Change]) {
+    pub(super) fn answered(&mut self, changes: &[Change]) {
         for change in changes {
             let (was, is) = (change.was.map(|s| s.oper_up), change.set.map(|s| s.oper_up));
             if was == is {

@@ -11,6 +11,7 @@ use std::time::Instant;
 use tracing::{Level, enabled, trace};
 
 use crate::clock::monotonic_ns;
+use crate::db::Stamps;
 use crate::logging::budget::{Budget, per_second};
 use crate::table::Change;
 
@@ -19,10 +20,9 @@ const LINES_PER_SECOND: u32 = 200;
 
 /// Times of `CLOCK_MONOTONIC`, nanoseconds; 0 where none was taken.
 #[derive(Clone, Copy, Debug, Default)]
-struct Stamps {
+struct Begun {
     woken: u64,
     taken: u64,
-    handed: u64,
     /// The batch's first event, which tells one batch from another.
     since: u64,
 }
@@ -30,15 +30,15 @@ struct Stamps {
 /// What is under way, as far as it is followed.
 #[derive(Debug)]
 pub(super) struct Stages {
-    now: Stamps,
-    under_way: VecDeque<Stamps>,
+    now: Begun,
+    under_way: VecDeque<Begun>,
     budget: Budget,
 }
 
 impl Stages {
     pub(super) fn new() -> Self {
         Self {
-            now: Stamps::default(),
+            now: Begun::default(),
             under_way: VecDeque::new(),
             budget: Budget::new(per_second(LINES_PER_SECOND)),
         }
@@ -58,20 +58,18 @@ impl Stages {
         }
     }
 
-    /// A batch with a change since `since_ns` was handed to the writer.
+    /// The writer took a batch with a change since `since_ns`.
     pub(super) fn handed(&mut self, since_ns: u64) {
         if enabled!(Level::TRACE) {
-            let handed = monotonic_ns();
-            self.under_way.push_back(Stamps {
-                handed,
+            self.under_way.push_back(Begun {
                 since: since_ns,
                 ..self.now
             });
         }
     }
 
-    /// STATE_DB acknowledged a batch, whose bytes had left at `written_ns`.
-    pub(super) fn acked(&mut self, changes: &[Change], written_ns: u64, acked_ns: u64) {
+    /// STATE_DB acknowledged a batch, which the writer stamped.
+    pub(super) fn acked(&mut self, changes: &[Change], writer: Stamps, acked_ns: u64) {
         if !enabled!(Level::TRACE) {
             self.under_way.clear();
             return;
@@ -80,9 +78,9 @@ impl Stages {
             return;
         };
         // Those before it went with their connection, or the level was another then.
-        while let Some(stamps) = self.under_way.pop_front() {
-            if stamps.since == first.since_ns {
-                self.tell(first, changes.len(), stamps, [written_ns, acked_ns]);
+        while let Some(begun) = self.under_way.pop_front() {
+            if begun.since == first.since_ns {
+                self.tell(first, changes.len(), (begun, writer), acked_ns);
                 return;
             }
         }
@@ -92,8 +90,8 @@ impl Stages {
         &mut self,
         first: &Change,
         changes: usize,
-        stamps: Stamps,
-        [written_ns, acked_ns]: [u64; 2],
+        (begun, writer): (Begun, Stamps),
+        acked_ns: u64,
     ) {
         let verdict = self.budget.allow(Instant::now());
         if verdict.suppressed > 0 {
@@ -103,11 +101,11 @@ impl Stages {
             trace!(
                 port = %first.name,
                 changes,
-                kernel_ns = stamps.since,
-                woken_ns = stamps.woken,
-                taken_ns = stamps.taken,
-                handed_ns = stamps.handed,
-                written_ns,
+                kernel_ns = begun.since,
+                woken_ns = begun.woken,
+                taken_ns = begun.taken,
+                encoded_ns = writer.encoded_ns,
+                written_ns = writer.written_ns,
                 acked_ns,
                 "acknowledged"
             );

@@ -19,7 +19,7 @@ const ADMINISTERED: &str = "HEXISTS of admin_status in APPL_DB's PORT_TABLE";
 /// Keys per script. A consumer takes at most 128 keys per notification
 /// (`TableConsumable::DEFAULT_POP_BATCH_SIZE`), so one notification must never
 /// stand for more.
-const KEYS_PER_SCRIPT: usize = 32;
+pub(super) const KEYS_PER_SCRIPT: usize = 32;
 
 /// Sets several keys as `ProducerStateTable::set` sets one: atomically, with one
 /// notification if any of them was new to the key set.
@@ -59,26 +59,36 @@ impl Producer {
         }
     }
 
-    /// Pushes every row, then PortConfigDone with their number.
-    pub(super) async fn push_config(
+    /// Pushes rows, of which there may be none.
+    pub(super) async fn push(
         &self,
         appl_db: &mut MultiplexedConnection,
         rows: &[ConfigRow],
     ) -> Result<(), DbError> {
-        if !rows.is_empty() {
-            let mut push = redis::Pipeline::with_capacity(rows.len() / KEYS_PER_SCRIPT + 1);
-            for rows in rows.chunks(KEYS_PER_SCRIPT) {
-                let rows = rows
-                    .iter()
-                    .map(|row| (row.name.as_bytes(), &row.fields[..]));
-                push.add_command(self.set(rows));
-            }
-            push.exec_async(appl_db).await.map_err(DbError::redis(
-                "EVAL on PORT_TABLE_KEY_SET and _PORT_TABLE of APPL_DB",
-            ))?;
+        // Redis has no empty pipeline.
+        if rows.is_empty() {
+            return Ok(());
         }
-        debug!(ports = rows.len(), "configuration pushed");
-        self.send_done(appl_db, keys::PORT_CONFIG_DONE, "count", rows.len())
+        let mut push = redis::Pipeline::with_capacity(rows.len() / KEYS_PER_SCRIPT + 1);
+        for rows in rows.chunks(KEYS_PER_SCRIPT) {
+            let rows = rows
+                .iter()
+                .map(|row| (row.name.as_bytes(), &row.fields[..]));
+            push.add_command(self.set(rows));
+        }
+        push.exec_async(appl_db).await.map_err(DbError::redis(
+            "EVAL on PORT_TABLE_KEY_SET and _PORT_TABLE of APPL_DB",
+        ))
+    }
+
+    /// Sends PortConfigDone: so many ports were pushed.
+    pub(super) async fn send_port_config_done(
+        &self,
+        appl_db: &mut MultiplexedConnection,
+        ports: usize,
+    ) -> Result<(), DbError> {
+        debug!(ports, "configuration pushed");
+        self.send_done(appl_db, keys::PORT_CONFIG_DONE, "count", ports)
             .await
     }
 
@@ -125,13 +135,13 @@ impl Producer {
         command
     }
 
-    /// Which of `names` APPL_DB has as ports that are already administered: a
+    /// Those of `names` that APPL_DB has as ports that are already administered: a
     /// cold start does not await them (`linksync.cpp`, the constructor).
     pub(super) async fn administered(
         &self,
         appl_db: &mut MultiplexedConnection,
         names: &[IfName],
-    ) -> Result<Vec<bool>, DbError> {
+    ) -> Result<Vec<IfName>, DbError> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
@@ -146,10 +156,13 @@ impl Producer {
             .query_async(appl_db)
             .await
             .map_err(DbError::redis(ADMINISTERED))?;
-        answers
-            .into_iter()
-            .map(|answer| Ok(DbError::unless_of_the_row(ADMINISTERED, answer)?.unwrap_or(false)))
-            .collect()
+        let mut administered = Vec::new();
+        for (name, answer) in names.iter().zip(answers) {
+            if let Ok(true) = DbError::unless_of_the_row(ADMINISTERED, answer)? {
+                administered.push(*name);
+            }
+        }
+        Ok(administered)
     }
 
     /// Whether APPL_DB has each of these signals still: in the temporary hash, where

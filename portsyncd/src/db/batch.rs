@@ -20,8 +20,16 @@ pub(super) struct Batch {
     pub(super) wrong_type: Vec<Change>,
     pub(super) look: Option<RowsLook>,
     pub(super) sent: Instant,
-    /// When its last byte had left, where that is traced: `CLOCK_MONOTONIC`, nanoseconds.
-    pub(super) written_ns: u64,
+    pub(super) stamps: Stamps,
+}
+
+/// When a batch went on its way: `CLOCK_MONOTONIC`, nanoseconds; 0 unless the log is at DEBUG.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stamps {
+    /// It stands in the writer's buffer.
+    pub(crate) encoded_ns: u64,
+    /// Its last byte has left.
+    pub(crate) written_ns: u64,
 }
 
 /// HEXISTS of `netdev_oper_status` in some rows.
@@ -43,7 +51,7 @@ impl Batch {
             wrong_type: Vec::new(),
             look: None,
             sent: Instant::now(),
-            written_ns: 0,
+            stamps: Stamps::default(),
         }
     }
 

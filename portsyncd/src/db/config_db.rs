@@ -20,6 +20,22 @@ pub(super) struct ConfigRow {
     pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+/// What kind of a switch this is; absent on most.
+pub(super) async fn switch_type(
+    config_db: &mut MultiplexedConnection,
+    separator: char,
+) -> Result<Option<Vec<u8>>, DbError> {
+    let (table, key) = keys::METADATA_ROW;
+    redis::cmd("HGET")
+        .arg(keys::row(table, separator, key))
+        .arg("switch_type")
+        .query_async(config_db)
+        .await
+        .map_err(DbError::redis(
+            "HGET of switch_type in DEVICE_METADATA|localhost",
+        ))
+}
+
 /// The names of all configured ports.
 pub(super) async fn read_names(
     config_db: &mut MultiplexedConnection,

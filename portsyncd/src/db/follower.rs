@@ -7,6 +7,7 @@
 //! flow out. It never writes a port's row of STATE_DB.
 
 mod again;
+mod begin;
 mod requested;
 
 use std::sync::Arc;
@@ -25,9 +26,8 @@ use super::address::{DbAddress, DbAddresses};
 use super::appl_db::Producer;
 use super::backoff::Backoff;
 use super::config_db::{self, ConfigRow};
-use super::keyspace::{self, Channels, Touched};
+use super::keyspace::{Channels, Published, Touched};
 use super::sentry::Sentry;
-use super::warm_restart::{self, StartKind};
 use super::{Boot, DbError, DbEvent, DbRequest, connect, keys, logger_row, state_rows};
 use crate::logging::FollowedLevel;
 use crate::logging::outage::Outage;
@@ -57,8 +57,10 @@ struct Progress {
     boot: Option<Boot>,
     /// PortInitDone's ports were named.
     awaited: bool,
-    /// Rows that APPL_DB does not have yet.
+    /// Rows that APPL_DB does not have yet, or lacks PortConfigDone for.
     push: Option<Vec<ConfigRow>>,
+    /// It took them over this connection.
+    pushed: bool,
     again: again::Again,
     requested: Requested,
     /// Redis tells of deleted rows.
@@ -79,6 +81,8 @@ struct Said {
 struct Session {
     config_db: MultiplexedConnection,
     appl_db: MultiplexedConnection,
+    /// Until this start is accounted for.
+    state_db: Option<MultiplexedConnection>,
     sentry: Option<Sentry>,
     sentry_asked: bool,
 }
@@ -181,12 +185,21 @@ impl Follower {
     async fn session(&mut self) -> SessionEnd {
         let within = self.timeout;
         let addresses = Arc::clone(&self.addresses);
+        let first = self.progress.boot.is_none();
         let connected = tokio::try_join!(
             connect::multiplexed(&addresses.config, within),
             connect::multiplexed(&addresses.appl, within),
             connect::subscriber(&addresses.config, within),
+            async {
+                if !first {
+                    return Ok(None);
+                }
+                connect::multiplexed(&addresses.state, within)
+                    .await
+                    .map(Some)
+            },
         );
-        let (config_db, appl_db, mut subscriber) = match connected {
+        let (config_db, appl_db, mut subscriber, state_db) = match connected {
             Ok(connected) => connected,
             Err(error) => return SessionEnd::Broken(error),
         };
@@ -200,6 +213,7 @@ impl Follower {
         let mut session = Session {
             config_db,
             appl_db,
+            state_db,
             sentry: None,
             sentry_asked: false,
         };
@@ -210,89 +224,10 @@ impl Follower {
         }
     }
 
-    /// Everything that a new connection begins with.
-    async fn start(&mut self, session: &mut Session) -> Result<(), SessionEnd> {
-        let separator = self.addresses.config.separator();
-        let boot = match self.progress.boot {
-            // Redis may have lost what we told orchagent.
-            Some(boot) => {
-                self.check_signals(session).await?;
-                self.progress.boot.unwrap_or(boot)
-            }
-            None => self.boot(session).await?,
-        };
-        self.read_config(session, boot).await?;
-        let level = logger_row::ensure(&mut session.config_db, separator).await?;
-        self.level.follow(level.as_deref());
-        self.say_how_followed(session).await;
-        self.settle_debts(session).await?;
-        self.backoff.reset();
-        self.connected.store(true, Ordering::Relaxed);
-        if self.progress.outage.ends() {
-            info!(config_db = %self.addresses.config, "configuration databases reachable again");
-        }
-        Ok(())
-    }
-
-    async fn boot(&mut self, session: &mut Session) -> Result<Boot, SessionEnd> {
-        let (table, key) = keys::METADATA_ROW;
-        let switch_type: Option<Vec<u8>> = redis::cmd("HGET")
-            .arg(keys::row(table, self.addresses.config.separator(), key))
-            .arg("switch_type")
-            .query_async(&mut session.config_db)
-            .await
-            .map_err(DbError::redis(
-                "HGET of switch_type in DEVICE_METADATA|localhost",
-            ))?;
-        let mut state_db = connect::multiplexed(&self.addresses.state, self.timeout).await?;
-        let start = warm_restart::account(&mut state_db, self.addresses.state.separator()).await?;
-        let boot = Boot {
-            start,
-            dpu: switch_type.as_deref() == Some(b"dpu"),
-        };
-        self.progress.boot = Some(boot);
-        self.send(DbEvent::Boot(boot)).await?;
-        Ok(boot)
-    }
-
-    async fn read_config(&mut self, session: &mut Session, boot: Boot) -> Result<(), SessionEnd> {
-        let separator = self.addresses.config.separator();
-        let names = config_db::read_names(&mut session.config_db, separator).await?;
-        self.progress.again.configured(&names);
-        self.send(DbEvent::Configured(names.clone())).await?;
-        self.progress.requested.reread = false;
-        if self.progress.awaited {
-            return Ok(());
-        }
-        let awaited = match boot.start {
-            StartKind::Warm => names,
-            StartKind::Cold => {
-                let rows = config_db::read_rows(&mut session.config_db, separator, &names).await?;
-                let names: Vec<IfName> = rows.iter().map(|row| row.name).collect();
-                let ready = self
-                    .producer
-                    .administered(&mut session.appl_db, &names)
-                    .await?;
-                self.progress.push = Some(rows);
-                let awaited = names.into_iter().zip(ready).filter(|(_, ready)| !ready);
-                awaited.map(|(name, _)| name).collect()
-            }
-        };
-        self.progress.awaited = true;
-        let push = boot.start == StartKind::Cold;
-        self.send(DbEvent::Awaited {
-            ports: awaited,
-            push,
-        })
-        .await?;
-        Ok(())
-    }
-
-    async fn say_how_followed(&mut self, session: &mut Session) {
+    fn say_how_followed(&mut self, published: Option<Published>) {
         if std::mem::replace(&mut self.progress.said.keyspace, true) {
             return;
         }
-        let published = keyspace::events_enabled(&mut session.config_db).await;
         self.progress.hears_deletions =
             self.channels.hear_deletions() && published.is_some_and(|p| p.deletions);
         match published {
@@ -376,12 +311,13 @@ impl Follower {
             self.check_signals(session).await?;
         }
         if let Some(rows) = &self.progress.push
-            && (self.progress.requested.push == Push::MayGo || !self.push_waits)
+            && self.may_push()
         {
-            let count = rows.len();
-            self.producer
-                .push_config(&mut session.appl_db, rows)
-                .await?;
+            let (appl_db, count) = (&mut session.appl_db, rows.len());
+            if !self.progress.pushed {
+                self.producer.push(appl_db, rows).await?;
+            }
+            self.producer.send_port_config_done(appl_db, count).await?;
             self.progress.push = None;
             self.progress.again.pushed();
             self.send(DbEvent::ConfigPushed { count }).await?;
@@ -407,6 +343,10 @@ impl Follower {
             self.read_config(session, boot).await?;
         }
         self.answer_questions(session).await
+    }
+
+    fn may_push(&self) -> bool {
+        self.progress.requested.push == Push::MayGo || !self.push_waits
     }
 
     async fn answer_questions(&mut self, session: &mut Session) -> Result<(), SessionEnd> {

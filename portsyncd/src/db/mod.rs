@@ -31,6 +31,7 @@ mod stream;
 mod tls;
 mod warm_restart;
 
+pub(crate) use batch::Stamps;
 pub use error::DbError;
 pub use event::{Boot, DbEvent, DbRequest};
 pub use examine::{Examined, examine};

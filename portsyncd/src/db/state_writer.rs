@@ -10,7 +10,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use portsyncd_common::IfName;
@@ -21,7 +21,7 @@ use tracing::{Level, enabled};
 use super::DbError;
 use super::address::DbAddress;
 use super::backoff::Backoff;
-use super::batch::Batch;
+use super::batch::{Batch, Stamps};
 use super::resp::take_answer;
 use super::state_row::RowEncoder;
 use super::stream::DbStream;
@@ -74,8 +74,8 @@ struct Open {
     in_flight: VecDeque<Batch>,
     /// When Redis last answered anything.
     heard: Instant,
-    /// When the batch that was acknowledged last had left, where that is traced.
-    written_ns: u64,
+    /// Of the batch that was acknowledged last.
+    stamps: Stamps,
     /// Armed when something is in flight, for the oldest batch or an older one.
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -117,13 +117,12 @@ impl StateWriter {
         }
     }
 
-    /// When the batch that was acknowledged last had been written to its socket:
-    /// `CLOCK_MONOTONIC`, nanoseconds; 0 unless the log is at DEBUG.
+    /// When the batch that was acknowledged last went on its way.
     #[must_use]
-    pub(crate) fn written_ns(&self) -> u64 {
+    pub(crate) fn stamps(&self) -> Stamps {
         match &self.phase {
-            Phase::Open(open) => open.written_ns,
-            Phase::Connecting(_) | Phase::Pausing(_) => 0,
+            Phase::Open(open) => open.stamps,
+            Phase::Connecting(_) | Phase::Pausing(_) => Stamps::default(),
         }
     }
 
@@ -141,8 +140,9 @@ impl StateWriter {
         }
     }
 
-    /// Takes a batch to write; it goes out when the writer is next polled. While
-    /// the writer is not open the batch comes back at once.
+    /// Takes a batch to write. What the connection has room for goes out at once, before
+    /// whatever else there is to do; the rest when the writer is next polled. While the writer
+    /// is not open the batch comes back at once.
     ///
     /// # Errors
     /// The batch, when there is no connection.
@@ -153,8 +153,13 @@ impl StateWriter {
         for change in &changes {
             self.encoder.encode(&mut open.out, change);
         }
-        let batch = Batch::of_changes(changes, self.encoder.tables());
+        let mut batch = Batch::of_changes(changes, self.encoder.tables());
+        if enabled!(Level::TRACE) {
+            batch.stamps.encoded_ns = monotonic_ns();
+        }
         open.in_flight.push_back(batch);
+        // A connection without room, or a broken one, is for the next poll, which is told.
+        let _ = open.write(&mut Context::from_waker(Waker::noop()));
         Ok(())
     }
 
@@ -238,7 +243,7 @@ impl Open {
             answers: Vec::new(),
             in_flight: VecDeque::new(),
             heard: Instant::now(),
-            written_ns: 0,
+            stamps: Stamps::default(),
             deadline: None,
         }
     }
@@ -287,10 +292,10 @@ impl Open {
         if enabled!(Level::TRACE) {
             let now_ns = monotonic_ns();
             for batch in self.in_flight.iter_mut().rev() {
-                if batch.written_ns > 0 {
+                if batch.stamps.written_ns > 0 {
                     break;
                 }
-                batch.written_ns = now_ns;
+                batch.stamps.written_ns = now_ns;
             }
         }
     }
@@ -330,7 +335,7 @@ impl Open {
             return Ok(None);
         }
         Ok(self.in_flight.pop_front().map(|mut batch| {
-            self.written_ns = batch.written_ns;
+            self.stamps = batch.stamps;
             if let Some(look) = batch.look {
                 return WriterEvent::Looked {
                     missing: look.missing,

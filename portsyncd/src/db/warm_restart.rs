@@ -25,16 +25,20 @@ impl StartKind {
     }
 }
 
-/// Reads STATE_DB and accounts for this start in `WARM_RESTART_TABLE`.
-///
-/// Only `restore_count` is written: sonic-mgmt compares the row before and after
-/// and expects nothing else to differ.
-pub(super) async fn account(
+/// What STATE_DB says of this start, and what has to be written there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Account {
+    pub(super) start: StartKind,
+    restore_count: u64,
+}
+
+/// Reads what decides how this process starts.
+pub(super) async fn read_start(
     state_db: &mut MultiplexedConnection,
     separator: char,
-) -> Result<StartKind, DbError> {
+) -> Result<Account, DbError> {
     let ours = our_row(separator);
-    let (kind, count) = match read(state_db, separator).await? {
+    let (start, restore_count) = match read(state_db, separator).await? {
         (false, _) => (StartKind::Cold, 0),
         (true, None) => {
             warn!(
@@ -45,8 +49,22 @@ pub(super) async fn account(
         }
         (true, Some(count)) => (StartKind::Warm, next_count(&ours, &count)),
     };
-    write(state_db, separator, count).await?;
-    Ok(kind)
+    Ok(Account {
+        start,
+        restore_count,
+    })
+}
+
+/// Accounts for this start in `WARM_RESTART_TABLE`.
+///
+/// Only `restore_count` is written: sonic-mgmt compares the row before and after
+/// and expects nothing else to differ.
+pub(super) async fn account(
+    state_db: &mut MultiplexedConnection,
+    separator: char,
+    account: Account,
+) -> Result<(), DbError> {
+    write(state_db, separator, account.restore_count).await
 }
 
 /// Whether warm restart is enabled, and `restore_count`.

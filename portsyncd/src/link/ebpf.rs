@@ -8,10 +8,9 @@
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use aya::maps::{Map, MapData, RingBuf};
 use portsyncd_common::{LinkRecord, counter, malformed, msg};
 use portsyncd_sys::{
-    BpfError, Counters, MapPlan, Object, ProgramKind, Watched, attach_socket_filter, watch,
+    BpfError, Counters, MapPlan, Object, ProgramKind, Ring, Watched, attach_socket_filter, watch,
 };
 use rustix::net::SocketFlags;
 use tokio::io::unix::AsyncFd;
@@ -28,7 +27,7 @@ const RING_HEADER_BYTES: u64 = 8;
 
 /// The attached program and its ring.
 pub struct EbpfSource {
-    ring: RingBuf<MapData>,
+    ring: Ring,
     wake: AsyncFd<Watched>,
     counters: Counters,
     /// Their map, for the hook to share.
@@ -65,9 +64,8 @@ impl EbpfSource {
             .map_err(|error| failed("attaching the socket filter", &error))?;
         let mut take = |name| object.take_map(name).map_err(|error| refusal(&error));
         let (events, counters_fd) = (take(EVENTS)?, take(COUNTERS)?);
-        let events = MapData::from_fd(events).map_err(|error| failed("its maps", &error))?;
-        let ring = RingBuf::try_from(Map::RingBuf(events))
-            .map_err(|error| failed("mapping the ring", &error))?;
+        let ring =
+            Ring::map(events, ring_bytes).map_err(|error| failed("mapping the ring", &error))?;
         let counters = Counters::map(counters_fd.as_fd(), counter::COUNT)
             .map_err(|error| failed("mapping its counters", &error))?;
         let wake = watch(ring.as_fd()).map_err(|source| LinkError::Poll {
@@ -124,11 +122,15 @@ impl EbpfSource {
         let mut drained = Drained::default();
         let mut unreadable = 0;
         while drained.records < DRAIN_BOUND {
-            let Some(item) = self.ring.next() else { break };
+            let Some(record) = self
+                .ring
+                .next(|bytes| bytes.first_chunk().map(LinkRecord::from_bytes))
+            else {
+                break;
+            };
             drained.records += 1;
-            match item.first_chunk() {
-                Some(bytes) => {
-                    let record = LinkRecord::from_bytes(bytes);
+            match record {
+                Some(record) => {
                     unreadable += u64::from(record.malformed != malformed::NOT);
                     drained.carrier += u64::from(matches!(
                         record.msg_type,

@@ -2,7 +2,11 @@
 
 /// The object, as `cargo xtask build-ebpf` made it.
 pub(super) static OBJECT: &[u8] =
-    aya::include_bytes_aligned!("../../../portsyncd-ebpf/portsyncd-ebpf.o");
+    &Aligned(*include_bytes!("../../../portsyncd-ebpf/portsyncd-ebpf.o")).0;
+
+/// The parser reads the object's headers in place, as the ELF format aligns them.
+#[repr(align(8))]
+struct Aligned<T>(T);
 
 /// The ring that carries every record.
 pub(super) const EVENTS: &str = "EVENTS";

@@ -66,6 +66,9 @@ const LINGER: Duration = Duration::from_millis(200);
 const END_WITHIN: Duration = Duration::from_millis(1900);
 /// The road comes first where both want a processor.
 const NICE: i32 = 5;
+/// At a start the observer waits for PortInitDone, or for trouble, but not for longer: reading the
+/// files and opening the listeners would take a processor from the road, or from Redis.
+const HEAD_START: Duration = Duration::from_millis(100);
 
 /// A running observer.
 #[derive(Debug)]
@@ -90,14 +93,17 @@ struct Observer {
 
 /// Starts the observer. The teller works also where the thread could not be started.
 pub(crate) fn start(config: &Config, meters: Arc<Meters>) -> (Teller, Observing) {
-    let (teller, hearing) = teller::channel(Arc::clone(&meters));
+    let (mut teller, hearing) = teller::channel(Arc::clone(&meters));
     let (end, ended) = sync_channel(1);
     let config = config.clone();
     let started = thread::Builder::new()
         .name("observer".into())
         .spawn(move || run(&config, meters, hearing, &end));
-    if let Err(error) = started {
-        error!(%error, "no metrics and no state file: their thread cannot be started");
+    match started {
+        Ok(started) => teller.wakes(started.thread().clone()),
+        Err(error) => {
+            error!(%error, "no metrics and no state file: their thread cannot be started");
+        }
     }
     (teller, Observing { ended })
 }
@@ -119,6 +125,7 @@ fn run(config: &Config, meters: Arc<Meters>, hearing: Hearing, end: &SyncSender<
     let nicer = getpriority_process(thread).map(|nice| (nice + NICE).min(19));
     // Where that is not allowed, the scheduler is fair.
     let _ = nicer.and_then(|nice| setpriority_process(thread, nice));
+    thread::park_timeout(HEAD_START);
     match observe(config, meters, hearing) {
         // Nobody waits for it where the daemon was killed.
         Ok(()) => drop(end.send(())),

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::Thread;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -30,6 +31,8 @@ pub(crate) struct Teller {
     behind: Option<(u64, Instant)>,
     /// What was last said of STATE_DB.
     state_db: Option<bool>,
+    /// The observer, while it leaves the processors to the start.
+    waits: Option<Thread>,
 }
 
 /// The observer's end.
@@ -50,6 +53,7 @@ pub(super) fn channel(meters: Arc<Meters>) -> (Teller, Hearing) {
         pending: Arc::clone(&pending),
         behind: None,
         state_db: None,
+        waits: None,
     };
     (teller, Hearing { from, pending })
 }
@@ -69,10 +73,19 @@ impl Teller {
         &self.meters
     }
 
+    /// Wakes `observer` up once the start is over, or does not go well.
+    pub(super) fn wakes(&mut self, observer: Thread) {
+        self.waits = Some(observer);
+    }
+
     /// Tells something that is rare.
-    pub(crate) fn tell(&self, told: Told) {
+    pub(crate) fn tell(&mut self, told: Told) {
+        let over = matches!(told, Told::PortInitDone | Told::StateDb(Err(_)));
         // An observer that could not be started hears nothing.
         let _ = self.to.send(told);
+        if over && let Some(observer) = self.waits.take() {
+            observer.unpark();
+        }
     }
 
     /// STATE_DB acknowledged `changes` at `acked_ns`.

@@ -21,10 +21,11 @@ impl Road {
             WriterEvent::Acked(changes) => {
                 let now_ns = monotonic_ns();
                 self.tally.acked(&changes, now_ns);
-                self.stages.acked(&changes, writer.written_ns(), now_ns);
+                self.stages.acked(&changes, writer.stamps(), now_ns);
                 teller.published(&changes, now_ns, table);
                 teller.state_db_up();
                 table.acked(&changes);
+                self.port_log.answered(&changes);
                 writer.recycle(changes);
                 if self.outage.ends() {
                     info!("STATE_DB reachable again");
@@ -37,6 +38,7 @@ impl Road {
                     "STATE_DB row is not a hash: replaced"
                 );
                 self.tally.refused(changes.len());
+                self.port_log.answered(&changes);
                 let replaced: Vec<Change> = changes
                     .iter()
                     .map(|change| Change {
@@ -61,6 +63,7 @@ impl Road {
             WriterEvent::Looked { missing } => self.looked(missing),
             WriterEvent::Disconnected(error, changes) => {
                 table.failed(&changes);
+                self.port_log.answered(&changes);
                 self.tally.broken(changes.len());
                 teller.state_db_down(&error);
                 if self.outage.begins(&error) {
@@ -110,7 +113,6 @@ impl Road {
             DbEvent::PortInitDone => {
                 self.tally.meters.port_init_done.set(1);
                 teller.tell(Told::PortInitDone);
-                portsyncd_sys::trim_heap();
                 self.settle_at = self.settle_at.map(|at| at.min(Instant::now()));
                 let totals = table.totals();
                 info!(

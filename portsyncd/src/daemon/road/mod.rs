@@ -95,6 +95,8 @@ pub(super) struct Road {
     eoiu_until: Option<Instant>,
     /// When what is expensive, and nobody waits for, may begin.
     settle_at: Option<Instant>,
+    /// When the start's memory is given back.
+    tidy_at: Option<Instant>,
     /// The source that follows a provisional one.
     better: Better,
     /// Records from before this time were told by the source before: `CLOCK_MONOTONIC`,
@@ -176,6 +178,7 @@ impl Road {
             privileges: Privileges::Needed,
             eoiu_until: None,
             settle_at: None,
+            tidy_at: None,
             better: Better::default(),
             told_until_ns: 0,
             vigil: Vigil::new(now),
@@ -257,6 +260,7 @@ impl Road {
         self.keep_vigil(now);
         self.tell_ready(now);
         self.close_gate();
+        self.tidy_up(now);
         self.parts.teller.catch_up(&self.parts.table, now);
         self.tell_status(now);
         self.watchdog.alive(now);
@@ -285,7 +289,6 @@ impl Road {
         let RoadParts { table, writer, .. } = &mut self.parts;
         let mut changes = writer.spare();
         table.take_changes(&mut changes);
-        self.port_log.changes(&changes);
         self.pace.wrote(changes.len(), Instant::now());
         if self.queue == Queue::Republishing {
             self.queue = Queue::Bounded;
@@ -297,7 +300,10 @@ impl Road {
                 self.tally.submitted(count);
                 self.stages.handed(first_ns);
             }
-            Err(changes) => table.failed(&changes),
+            Err(changes) => {
+                table.failed(&changes);
+                self.port_log.answered(&changes);
+            }
         }
     }
 
@@ -395,6 +401,7 @@ impl Road {
         if self.privileges == Privileges::Needed && set_down && self.hook.is_settled() {
             self.privileges = Privileges::GivenUp;
             self.parts.gate.close(!self.parts.watch_at_once);
+            self.started_up();
         }
     }
 
@@ -441,6 +448,7 @@ impl Road {
             self.parts.teller.deadline(),
             self.eoiu_until,
             self.settle_at,
+            self.tidy_at,
             Some(self.vigil.deadline()),
             self.status.deadline(),
         ];

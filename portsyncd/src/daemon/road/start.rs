@@ -18,7 +18,26 @@ pub(super) const READY_WITHIN: Duration = Duration::from_secs(30);
 /// may hold up for ever.
 const INIT_WITHIN: Duration = Duration::from_secs(1);
 
+/// The hook is in place, or refused: from then on it takes this long until everything that only
+/// a start does is done, the first files included.
+const TIDY_AFTER: Duration = Duration::from_secs(2);
+
 impl Road {
+    /// Nothing of the start is left to do soon.
+    pub(super) fn started_up(&mut self) {
+        self.tidy_at = Some(Instant::now() + TIDY_AFTER);
+    }
+
+    /// Gives back the memory that only the start needed: reading and pushing the configuration
+    /// takes more than the daemon ever does again, and half of the code is never run again.
+    pub(super) fn tidy_up(&mut self, now: Instant) {
+        if self.tidy_at.is_some_and(|at| at <= now) {
+            self.tidy_at = None;
+            portsyncd_sys::trim_heap();
+            portsyncd_sys::forget_start();
+        }
+    }
+
     /// Starts taking link events, and the first dump.
     pub(super) fn watch(&mut self) {
         self.watching = true;
@@ -75,7 +94,6 @@ impl Road {
             let took = now - self.started;
             self.tally.initial_sync_duration = Some(took);
             self.parts.teller.tell(Told::InStep(took));
-            portsyncd_sys::trim_heap();
             if !std::mem::replace(&mut self.said.ready, true) {
                 notify::ready(&self.standing());
                 self.settle_at = Some(now + INIT_WITHIN);

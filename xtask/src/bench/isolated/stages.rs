@@ -26,8 +26,8 @@ const PARTS: usize = 5;
 const STAGES: [(&str, [&str; 2]); 6] = [
     ("kernel's message → awake", ["kernel_ns", "woken_ns"]),
     ("awake → in the table", ["woken_ns", "taken_ns"]),
-    ("in the table → encoded", ["taken_ns", "handed_ns"]),
-    ("encoded → write(2) returned", ["handed_ns", "written_ns"]),
+    ("in the table → encoded", ["taken_ns", "encoded_ns"]),
+    ("encoded → write(2) returned", ["encoded_ns", "written_ns"]),
     (
         "write(2) returned → acknowledged",
         ["written_ns", "acked_ns"],
