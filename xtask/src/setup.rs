@@ -23,7 +23,7 @@ pub(crate) struct Args {
 }
 
 /// A program that the tests run, and Debian's package of it.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("ip", "iproute2"),
@@ -34,6 +34,8 @@ const PROGRAMS: [(&str, &str); 9] = [
     // For libFuzzer.
     ("c++", "g++"),
     ("valgrind", "valgrind"),
+    // `cargo xtask bench` counts system calls with it.
+    ("strace", "strace"),
 ];
 
 /// The newer Rust compiler that Debian keeps for its browsers, and its `core` for BPF.

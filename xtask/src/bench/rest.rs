@@ -17,7 +17,7 @@ use super::plan::Plan;
 use super::report::{Cell, Report, Section};
 use super::samples::as_f64;
 use super::subject::start_at_rest;
-use super::usage::{CpuClock, wake_ups};
+use super::usage::{CpuClock, WakeUps};
 use super::world::World;
 use crate::command::find_program;
 
@@ -32,12 +32,11 @@ pub(super) fn measure(world: &World, plan: &Plan, report: &mut Report) -> Result
     let (daemon, [cpu, redis]) = start_at_rest(world)?;
     world.say(&format!("at rest for {:?}", plan.rest))?;
     let (own, server) = (Rest::begin(cpu)?, Rest::begin(redis)?);
-    let switches = wake_ups(daemon.pid())?;
-    nap(world, plan.rest)?;
+    let mut wake_ups = WakeUps::begin(daemon.pid())?;
+    nap(world, plan.rest, || wake_ups.look().map(drop))?;
     let (seconds, busy) = own.end()?;
     let (_, redis_busy) = server.end()?;
-    // A thread that ended meanwhile took its count with it.
-    let switches = as_f64(wake_ups(daemon.pid())?.saturating_sub(switches)) / seconds;
+    let switches = as_f64(wake_ups.look()?) / seconds;
 
     let calls = match find_program("strace") {
         Some(_) => count_calls(world, plan, daemon.pid())?,
@@ -97,13 +96,14 @@ impl Rest {
     }
 }
 
-/// Does nothing, but for looking whether somebody asked to stop.
-fn nap(world: &World, time: Duration) -> Result<()> {
+/// Does nothing, but for a look each second, and whether somebody asked to stop.
+fn nap(world: &World, time: Duration, mut look: impl FnMut() -> Result<()>) -> Result<()> {
     const LOOK: Duration = Duration::from_secs(1);
     let until = Instant::now() + time;
     while Instant::now() < until {
         world.check()?;
         thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
+        look()?;
     }
     Ok(())
 }
@@ -128,7 +128,7 @@ fn count_calls(world: &World, plan: &Plan, pid: u32) -> Result<Option<f64>> {
         return Ok(None);
     }
     let begun = Instant::now();
-    nap(world, plan.traced_rest)?;
+    nap(world, plan.traced_rest, || Ok(()))?;
     let seconds = begun.elapsed().as_secs_f64();
     // It lets the daemon go and writes its table.
     strace.signal(Signal::SIGINT)?;

@@ -72,7 +72,8 @@ impl Spread {
             &COLUMNS,
         );
         for storm in &self.0 {
-            let name = |who: &str| format!("{} ports: {who}", storm.ports);
+            let ports = if storm.ports == 1 { "port" } else { "ports" };
+            let name = |who: &str| format!("{} {ports}: {who}", storm.ports);
             section.row(&name("no listener"), &silence(&storm.alone));
             for (subject, rounds) in &storm.rounds {
                 section.row(&name(subject.as_str()), &cells(rounds));

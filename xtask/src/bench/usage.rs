@@ -1,5 +1,7 @@
 //! What a process has used: processor time, memory, context switches.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -106,19 +108,49 @@ impl Memory {
     }
 }
 
-/// How often a thread of it began to wait, and so was woken: wanted context switches of
-/// all threads that live.
-pub(super) fn wake_ups(pid: u32) -> Result<u64> {
+/// How often a thread of a process began to wait, and so was woken: wanted context
+/// switches.
+#[derive(Debug)]
+pub(super) struct WakeUps {
+    pid: u32,
+    /// Of each thread at the last look.
+    last: HashMap<OsString, u64>,
+    sum: u64,
+}
+
+impl WakeUps {
+    /// From now on.
+    pub(super) fn begin(pid: u32) -> Result<Self> {
+        let last = of_threads(pid)?;
+        Ok(Self { pid, last, sum: 0 })
+    }
+
+    /// Adds what came since the last look; so far. A thread that ends takes what it did
+    /// since then with it, so looks should not be far apart.
+    pub(super) fn look(&mut self) -> Result<u64> {
+        let now = of_threads(self.pid)?;
+        for (thread, count) in &now {
+            let before = self.last.get(thread).copied().unwrap_or_default();
+            self.sum += count.saturating_sub(before);
+        }
+        self.last = now;
+        Ok(self.sum)
+    }
+}
+
+fn of_threads(pid: u32) -> Result<HashMap<OsString, u64>> {
     let tasks = format!("/proc/{pid}/task");
-    let mut sum = 0;
+    let mut threads = HashMap::new();
     for task in fs::read_dir(&tasks).with_context(|| format!("cannot read {tasks}"))? {
-        // A thread that ends meanwhile takes its count with it.
-        let Ok(status) = fs::read_to_string(task?.path().join("status")) else {
+        let task = task?;
+        // It may end between the two.
+        let Ok(status) = fs::read_to_string(task.path().join("status")) else {
             continue;
         };
-        sum += field(&status, "voluntary_ctxt_switches")?;
+        let count = field(&status, "voluntary_ctxt_switches")?;
+        threads.insert(task.file_name(), count);
     }
-    Ok(sum)
+    Ok(threads)
 }
 
 fn read(file: &str) -> Result<String> {
@@ -162,7 +194,16 @@ mod tests {
         let memory = Memory::of(pid).expect("status");
         assert_eq!(memory.ring, 0);
         assert!(memory.peak >= memory.resident && memory.resident > memory.anonymous);
-        assert!(wake_ups(pid).is_ok());
+        let mut wake_ups = WakeUps::begin(pid).expect("threads");
+        let naps = thread::spawn(|| {
+            for _ in 0..5 {
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        while !naps.is_finished() {
+            wake_ups.look().expect("threads");
+        }
+        assert!(wake_ups.look().expect("threads") > 0);
         let clock = CpuClock::of(pid).expect("clock");
         let (before, own_before) = (clock.read().expect("time"), own_cpu().expect("time"));
         let mut sum = 0u64;
