@@ -19,6 +19,7 @@ mod fleet;
 mod fuzz;
 mod instructions;
 mod lint;
+mod sanitize;
 mod setup;
 mod soak;
 mod stages;
@@ -59,6 +60,8 @@ enum Command {
     Deny,
     /// Check formatting and lints of both workspaces
     Lint,
+    /// Run whatever has `unsafe` in it under a sanitizer of memory accesses
+    Sanitize,
     /// Strain the release daemon for a long time and see that nothing grows
     Soak(soak::Args),
     /// Set up, lint, check the eBPF object, build the daemon, run every test
@@ -89,6 +92,7 @@ fn main() -> Result<()> {
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Instructions(args) => instructions::run(args),
         Command::Lint => lint::run(),
+        Command::Sanitize => sanitize::run(),
         Command::Soak(args) => soak::run(&args),
         Command::Test => test::run(),
         Command::TestVm(args) => vm::run(&args),
