@@ -32,6 +32,14 @@ pub(crate) fn cargo(root: &Path) -> Command {
     cargo
 }
 
+/// The target that the compiler builds for when none is named.
+pub(crate) fn host(root: &Path) -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let said = read(Command::new(rustc).current_dir(root).arg("-vV"))?;
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc -vV names no host")?.to_owned())
+}
+
 /// Where `program` is, on `PATH` or where a user's `PATH` leaves root's programs out.
 pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();

@@ -47,7 +47,9 @@ pub(crate) fn run() -> Result<()> {
     let said = String::from_utf8_lossy(&fetched.stderr);
     eprintln!(
         "NOT TESTED: advisories: the database of RustSec is not to be had: {}",
-        said.lines().last().unwrap_or_default()
+        said.lines()
+            .rfind(|line| !line.trim().is_empty())
+            .unwrap_or_default()
     );
     Ok(())
 }

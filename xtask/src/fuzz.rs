@@ -11,10 +11,11 @@ mod outcome;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::command::{cargo, read, run as run_command, target_dir, workspace_root};
+use crate::command::{cargo, host, run as run_command, target_dir, workspace_root};
 use outcome::Outcome;
 
 /// `cargo xtask fuzz`.
@@ -118,13 +119,6 @@ fn build(root: &Path) -> Result<PathBuf> {
     Ok(target_dir(root).join(host).join("fuzz/portsyncd-fuzz"))
 }
 
-fn host(root: &Path) -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let said = read(Command::new(rustc).current_dir(root).arg("-vV"))?;
-    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("rustc -vV names no host")?.to_owned())
-}
-
 fn fuzzer(executable: &Path, target: &str) -> Command {
     let mut command = Command::new(executable);
     command
@@ -141,17 +135,34 @@ fn fuzz(root: &Path, executable: &Path, target: &str, seconds: u32) -> Result<Ou
         Ok(folder)
     };
     let (grown, findings) = (folder("fuzz-corpus")?, folder("fuzz-findings")?);
-    let output = fuzzer(executable, target)
-        .arg(format!("-max_total_time={seconds}"))
-        .arg("-print_final_stats=1")
-        .arg(format!("-artifact_prefix={}/", findings.display()))
-        .arg(&grown)
-        .arg(root.join("fuzz/corpus").join(target))
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {}", executable.display()))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
+    let end = Instant::now() + Duration::from_secs(seconds.into());
+    loop {
+        let left = end.saturating_duration_since(Instant::now()).as_secs();
+        let output = fuzzer(executable, target)
+            .arg(format!("-max_total_time={}", left.max(1)))
+            .arg("-print_final_stats=1")
+            .arg(format!("-artifact_prefix={}/", findings.display()))
+            .arg(&grown)
+            .arg(root.join("fuzz/corpus").join(target))
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot run {}", executable.display()))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            return Outcome::read(target, &said);
+        }
+        if let Some(input) = timed_out(&said)
+            && fuzzer(executable, target)
+                .arg(&input)
+                .output()?
+                .status
+                .success()
+        {
+            eprintln!("{target}: the machine stood still, not {}", input.display());
+            fs::remove_file(&input)
+                .with_context(|| format!("cannot remove {}", input.display()))?;
+            continue;
+        }
         let lines: Vec<&str> = said.lines().collect();
         eprintln!("{}", lines[lines.len().saturating_sub(40)..].join("\n"));
         bail!(
@@ -162,5 +173,31 @@ fn fuzz(root: &Path, executable: &Path, target: &str, seconds: u32) -> Result<Ou
             findings.display()
         );
     }
-    Outcome::read(target, &said)
+}
+
+/// The input that took too long. libFuzzer looks at the clock on the wall, which goes on while
+/// the machine is suspended or has other things to do: alone, such an input is quick.
+fn timed_out(said: &str) -> Option<PathBuf> {
+    let (_, rest) = said.split_once("Test unit written to ")?;
+    let path = Path::new(rest.lines().next()?.trim());
+    let name = path.file_name()?.to_str()?;
+    name.starts_with("timeout-").then(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_that_took_too_long_is_told_from_one_that_fails() {
+        let said = |name: &str| {
+            format!("artifact_prefix='x/'; Test unit written to x/{name}\nBase64: e30=\n")
+        };
+        assert_eq!(
+            timed_out(&said("timeout-1510")),
+            Some(PathBuf::from("x/timeout-1510"))
+        );
+        assert_eq!(timed_out(&said("crash-1510")), None);
+        assert_eq!(timed_out(""), None);
+    }
 }

@@ -22,6 +22,7 @@ mod fuzz;
 mod instructions;
 mod interrupt;
 mod lint;
+mod sanitize;
 mod setup;
 mod soak;
 mod stages;
@@ -62,6 +63,8 @@ enum Command {
     Deny,
     /// Check formatting and lints of both workspaces
     Lint,
+    /// Run whatever has `unsafe` in it under a sanitizer of memory accesses
+    Sanitize,
     /// Strain the release daemon for a long time and see that nothing grows
     Soak(soak::Args),
     /// Set up, lint, check the eBPF object, build the daemon, run every test
@@ -92,6 +95,7 @@ fn main() -> Result<()> {
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Instructions(args) => instructions::run(args),
         Command::Lint => lint::run(),
+        Command::Sanitize => sanitize::run(),
         Command::Soak(args) => soak::run(&args),
         Command::Test => test::run(),
         Command::TestVm(args) => vm::run(&args),

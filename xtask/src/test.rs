@@ -35,7 +35,7 @@ fn every_stage(stages: &mut Stages, root: &Path) -> Result<()> {
         run_command(cargo(root).args(["build", "--release", "--locked", "--package", "portsyncd"]))
     })?;
     stages.run("guide and package", deploy::without_a_guest)?;
-    stages.run("test", || run_command(&mut tests_as_root(root)?))?;
+    stages.run("test", || run_command(as_root(root)?.arg("--workspace")))?;
     stages.run("test-vm", || vm::run(&vm::Args::of_test()))?;
     let daemon = target_dir(root).join("release/portsyncd");
     stages.run("chaos", || chaos::run_short(&daemon))?;
@@ -46,11 +46,11 @@ fn every_stage(stages: &mut Stages, root: &Path) -> Result<()> {
     stages.run("fuzz", fuzz::run_short)
 }
 
-/// `cargo test` of the whole workspace whose executables run as root.
-fn tests_as_root(root: &Path) -> Result<Command> {
+/// `cargo test` whose executables run as root.
+pub(crate) fn as_root(root: &Path) -> Result<Command> {
     let mut test = cargo(root);
     // One run names everything that fails.
-    test.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    test.args(["test", "--locked", "--no-fail-fast"]);
     if !is_root() {
         let sudo = find_program("sudo")
             .context("the integration tests need root, and there is no sudo: run this as root")?;

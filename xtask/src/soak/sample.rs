@@ -48,6 +48,9 @@ const LIMITS: [Limit; 6] = [
     },
 ];
 
+/// A warm-up after which memory only moves by what is a leak.
+const AT_REST: Duration = Duration::from_secs(60);
+
 /// One look.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
@@ -112,7 +115,10 @@ impl<'a> Sampler<'a> {
             "                      mean    per hour   growth   doubt  allowed   verdict\n",
         );
         let mut growing = Vec::new();
-        for (number, limit) in LIMITS.into_iter().enumerate() {
+        // After a short warm-up the heap has not come to rest.
+        let settling = if warm_up < AT_REST { 2.0 } else { 1.0 };
+        for (number, mut limit) in LIMITS.into_iter().enumerate() {
+            limit.least *= settling;
             let judged: Vec<(f64, f64)> = self
                 .samples
                 .iter()
