@@ -3,7 +3,8 @@
 //!
 //! Everything happens in a namespace with taps and a Redis of its own. Whether
 //! something grows is no matter of looking: a line is laid through the samples by least
-//! squares ([`slope`]), and it fails when that gains more than its limit, beyond doubt.
+//! squares ([`slope`]), and it fails when that gains more than its limit, beyond doubt; the
+//! latency's beside the load that the machine has.
 //! A fault that is drawn at random is `cargo xtask chaos`'s; here all kinds of strain
 //! come at once, evenly, for as long as is asked.
 

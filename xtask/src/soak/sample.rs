@@ -40,13 +40,16 @@ const LIMITS: [Limit; 6] = [
         share: 0.03,
         least: 0.0,
     },
-    // Whatever else the machine does is in it.
+    // Judged beside the machine's load: whatever else it does is in it.
     Limit {
         name: "latency p99, us",
         share: 1.0,
         least: 5000.0,
     },
 ];
+
+/// Where the latency stands among them.
+const LATENCY: usize = 5;
 
 /// A warm-up after which memory only moves by what is a leak.
 const AT_REST: Duration = Duration::from_secs(60);
@@ -56,6 +59,8 @@ const AT_REST: Duration = Duration::from_secs(60);
 pub(super) struct Sample {
     at: Duration,
     values: [f64; LIMITS.len()],
+    /// How many tasks want a processor, over the last minute (`/proc/loadavg`, proc(5)).
+    load: f64,
 }
 
 /// Takes samples.
@@ -93,7 +98,7 @@ impl<'a> Sampler<'a> {
         let buckets = buckets(&text)?;
         let p99 = p99(&self.buckets, &buckets)
             .map(|seconds| seconds * 1e6)
-            .or(self.samples.last().map(|sample| sample.values[5]));
+            .or(self.samples.last().map(|sample| sample.values[LATENCY]));
         self.buckets = buckets;
         self.samples.push(Sample {
             at: self.begun.elapsed(),
@@ -105,6 +110,7 @@ impl<'a> Sampler<'a> {
                 f64::from(u32::try_from(series)?),
                 p99.unwrap_or(0.0),
             ],
+            load: load()?,
         });
         Ok(())
     }
@@ -119,13 +125,17 @@ impl<'a> Sampler<'a> {
         let settling = if warm_up < AT_REST { 2.0 } else { 1.0 };
         for (number, mut limit) in LIMITS.into_iter().enumerate() {
             limit.least *= settling;
-            let judged: Vec<(f64, f64)> = self
-                .samples
-                .iter()
-                .filter(|sample| sample.at >= warm_up)
+            let warm = || self.samples.iter().filter(|sample| sample.at >= warm_up);
+            let judged: Vec<(f64, f64)> = warm()
                 .map(|sample| (sample.at.as_secs_f64(), sample.values[number]))
                 .collect();
-            let Some(line) = Line::through(&judged) else {
+            let line = if number == LATENCY {
+                let loads: Vec<f64> = warm().map(|sample| sample.load).collect();
+                Line::beside(&judged, &loads)
+            } else {
+                Line::through(&judged)
+            };
+            let Some(line) = line else {
                 growing.push(format!("{}: too few samples", limit.name));
                 continue;
             };
@@ -162,6 +172,14 @@ impl<'a> Sampler<'a> {
         }
         Ok((table, growing))
     }
+}
+
+fn load() -> Result<f64> {
+    let text = fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
+    let first = text.split(' ').next().unwrap_or_default();
+    first
+        .parse()
+        .with_context(|| format!("/proc/loadavg: {text}"))
 }
 
 /// The latency histogram of link messages: upper bound in seconds, how many up to it.

@@ -27,19 +27,47 @@ pub(super) struct Line {
 
 impl Line {
     /// Through samples of (seconds, value); `None` for fewer than three.
-    #[expect(clippy::cast_precision_loss, reason = "some thousands of samples")]
     pub(super) fn through(samples: &[(f64, f64)]) -> Option<Self> {
         let [(first, _), .., (last, _)] = samples else {
             return None;
         };
-        let count = samples.len() as f64;
-        if count < 3.0 || last <= first {
+        Self::fit(samples, last - first)
+    }
+
+    /// The same for values that go with something else as well, of which there is one for each:
+    /// how they change in time where that stays as it is (the theorem of Frisch and Waugh).
+    pub(super) fn beside(samples: &[(f64, f64)], other: &[f64]) -> Option<Self> {
+        let [(first, _), .., (last, _)] = samples else {
+            return None;
+        };
+        let along = |of: fn(&(f64, f64)) -> f64| -> Vec<(f64, f64)> {
+            other.iter().copied().zip(samples.iter().map(of)).collect()
+        };
+        let (times, values) = (along(|s| s.0), along(|s| s.1));
+        let (Some(time), Some(value)) = (Self::fit(&times, 1.0), Self::fit(&values, 1.0)) else {
+            // It stays as it is.
+            return Self::through(samples);
+        };
+        let centre = other.iter().sum::<f64>() / count(other);
+        let freed = times.iter().zip(&values).map(|((at, t), (_, v))| {
+            let away = at - centre;
+            (t - time.slope * away, v - value.slope * away)
+        });
+        Self::fit(&freed.collect::<Vec<_>>(), last - first)
+    }
+
+    fn fit(samples: &[(f64, f64)], span: f64) -> Option<Self> {
+        let count = count(samples);
+        if count < 3.0 || span <= 0.0 {
             return None;
         }
         let mean_of =
             |value: fn(&(f64, f64)) -> f64| samples.iter().map(value).sum::<f64>() / count;
         let (mean_x, mean_y) = (mean_of(|s| s.0), mean_of(|s| s.1));
         let spread: f64 = samples.iter().map(|s| (s.0 - mean_x).powi(2)).sum();
+        if spread <= 0.0 {
+            return None;
+        }
         let common: f64 = samples
             .iter()
             .map(|s| (s.0 - mean_x) * (s.1 - mean_y))
@@ -52,7 +80,7 @@ impl Line {
             mean: mean_y,
             slope,
             error: (residual / (count - 2.0) / spread).sqrt(),
-            span: last - first,
+            span,
         })
     }
 
@@ -76,6 +104,11 @@ impl Line {
     pub(super) fn grows(&self, limit: Limit) -> bool {
         self.growth() - self.doubt() > self.allowed(limit)
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "some thousands of samples")]
+fn count<T>(samples: &[T]) -> f64 {
+    samples.len() as f64
 }
 
 #[cfg(test)]
@@ -103,6 +136,28 @@ mod tests {
         assert!((leak.slope - 5.0).abs() < 0.5, "{leak:?}");
         let shrinks = line(|t| 8000.0 - 50.0 * t);
         assert!(!shrinks.grows(LIMIT));
+    }
+
+    #[test]
+    fn what_goes_with_the_load_is_no_growth_and_growth_is_found_beside_it() {
+        // A load that comes in the second half and stays.
+        let load: Vec<f64> = (0..100)
+            .map(|t| if t < 50 { 1.0 } else { 9.0 } + f64::from(t % 7) / 7.0)
+            .collect();
+        let samples = |leak: f64| -> Vec<(f64, f64)> {
+            let at = (0..100).map(f64::from).zip(&load);
+            at.map(|(t, load)| (t, 1000.0 + 200.0 * load + leak * t + 20.0 * (t * 2.1).sin()))
+                .collect()
+        };
+        let (flat, leaks) = (samples(0.0), samples(10.0));
+        assert!(Line::through(&flat).expect("enough").grows(LIMIT));
+        let flat = Line::beside(&flat, &load).expect("enough");
+        assert!(!flat.grows(LIMIT), "{flat:?}");
+        let leaks = Line::beside(&leaks, &load).expect("enough");
+        assert!(leaks.grows(LIMIT), "{leaks:?}");
+        assert!((leaks.slope - 10.0).abs() < 1.0, "{leaks:?}");
+        let even = Line::beside(&samples(10.0), &[3.0; 100]).expect("enough");
+        assert_eq!(Some(even), Line::through(&samples(10.0)));
     }
 
     #[test]
