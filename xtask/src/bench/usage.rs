@@ -86,8 +86,7 @@ pub(crate) struct Memory {
     pub(crate) anonymous: u64,
     /// Of `RssFile`, the executable and its libraries.
     pub(crate) program: u64,
-    /// Of `RssFile`, the ring, whose pages are the kernel's and mapped twice over
-    /// so that records never wrap (`kernel/bpf/ringbuf.c`).
+    /// Of `RssFile`, the ring, whose pages are the kernel's (`kernel/bpf/ringbuf.c`).
     pub(crate) ring: u64,
     /// The most that was ever resident (`VmHWM`).
     pub(crate) peak: u64,

@@ -317,8 +317,10 @@ impl Road {
         waited.is_some_and(|waited| u128::from(waited) >= timeout.as_nanos())
     }
 
-    /// Keeps the queue within `performance.max_event_queue`.
+    /// Keeps what waits for Redis within `performance.max_event_queue`. In a storm on more ports
+    /// than that changes wait for each other, to share a write: those are none of it.
     fn bound_queue(&mut self) {
+        let behind = !self.parts.writer.is_open() || self.overdue();
         let bound = self
             .parts
             .reloader
@@ -328,7 +330,7 @@ impl Road {
             .get();
         let RoadParts { table, writer, .. } = &mut self.parts;
         match self.queue {
-            Queue::Bounded if table.waiting() > bound => {
+            Queue::Bounded if behind && table.waiting() > bound => {
                 warn!(
                     waiting = table.waiting(),
                     bound,
