@@ -320,26 +320,25 @@ impl Road {
     /// Keeps what waits for Redis within `performance.max_event_queue`. In a storm on more ports
     /// than that changes wait for each other, to share a write: those are none of it.
     fn bound_queue(&mut self) {
-        let behind = !self.parts.writer.is_open() || self.overdue();
-        let bound = self
-            .parts
-            .reloader
-            .config()
-            .performance
-            .max_event_queue
-            .get();
-        let RoadParts { table, writer, .. } = &mut self.parts;
+        let RoadParts {
+            table,
+            writer,
+            reloader,
+            ..
+        } = &self.parts;
+        let bound = reloader.config().performance.max_event_queue.get();
+        let (waiting, open) = (table.waiting(), writer.is_open());
         match self.queue {
-            Queue::Bounded if behind && table.waiting() > bound => {
+            Queue::Bounded if waiting > bound && (!open || self.overdue()) => {
                 warn!(
-                    waiting = table.waiting(),
+                    waiting,
                     bound,
                     "too many changes wait for STATE_DB: everything is republished once it answers"
                 );
-                table.drop_changes();
+                self.parts.table.drop_changes();
                 self.queue = Queue::Dropped;
             }
-            Queue::Dropped if writer.is_open() && writer.in_flight() == 0 => self.republish(),
+            Queue::Dropped if open && writer.in_flight() == 0 => self.republish(),
             _ => {}
         }
     }
