@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::child::status_field;
 use crate::namespace::Namespace;
 use crate::wait::{PATIENCE, wait_for};
 
@@ -91,28 +92,29 @@ impl Browser {
     pub fn resident_kib(&self) -> Result<u64> {
         let mut sum = 0;
         for entry in fs::read_dir("/proc")? {
-            let directory = entry?.path();
-            let read = |file| fs::read_to_string(directory.join(file)).unwrap_or_default();
-            if !read("cmdline").contains("--type=renderer") || !self.is_over(&read("status")) {
+            let entry = entry?;
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
                 continue;
+            };
+            let words = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+            if words.contains("--type=renderer") && self.is_over(pid) {
+                sum += status_field(pid, "VmRSS:").unwrap_or(0);
             }
-            let status = read("status");
-            sum += field(&status, "VmRSS:").unwrap_or(0);
         }
         ensure!(sum > 0, "Chromium draws in no process of its own");
         Ok(sum)
     }
 
-    /// Whether the process with this `/proc/PID/status` descends from this browser.
-    fn is_over(&self, status: &str) -> bool {
-        let mut status = status.to_owned();
-        while let Some(parent) = field(&status, "PPid:") {
-            if parent == u64::from(self.chromium.id()) {
-                return true;
-            }
-            status = fs::read_to_string(format!("/proc/{parent}/status")).unwrap_or_default();
-        }
-        false
+    /// Whether this process descends from this browser.
+    fn is_over(&self, pid: u32) -> bool {
+        let parent = |pid| u32::try_from(status_field(pid, "PPid:")?).ok();
+        std::iter::successors(Some(pid), |pid| parent(*pid))
+            .skip(1)
+            .any(|pid| pid == self.chromium.id())
     }
 
     fn call(&mut self, method: &str, params: &Value) -> Result<Value> {
@@ -153,9 +155,4 @@ impl Drop for Browser {
             let _ = self.chromium.wait();
         }
     }
-}
-
-fn field(status: &str, name: &str) -> Option<u64> {
-    let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
-    rest.split_whitespace().next()?.parse().ok()
 }

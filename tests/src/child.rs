@@ -1,5 +1,6 @@
 //! A child process in a namespace, with what it prints.
 
+use std::fs;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,6 +14,13 @@ use nix::unistd::Pid;
 
 use crate::namespace::Namespace;
 use crate::wait::wait_until;
+
+/// A number of `/proc/PID/status` (proc(5)); sizes are in KiB.
+pub(crate) fn status_field(pid: u32, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
 
 /// What a child wrote to its standard output and error, so far.
 #[derive(Clone, Default)]

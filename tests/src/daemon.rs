@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use toml::{Table, Value};
 
-use crate::child::{Output, Running};
+use crate::child::{Output, Running, status_field};
 use crate::namespace::Namespace;
 use crate::wait::PATIENCE;
 
@@ -256,12 +256,7 @@ impl Daemon {
 
     /// Resident memory now, in KiB (`VmRSS` of `/proc/PID/status`).
     pub fn resident_kib(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line
-            .and_then(|rest| rest.split_whitespace().next())
-            .context("no VmRSS")?;
-        kib.parse().context("VmRSS")
+        status_field(self.pid(), "VmRSS:").context("no VmRSS")
     }
 }
 

@@ -10,22 +10,11 @@ use nix::sys::signal::Signal;
 use portsyncd_tests::http::{
     EventReader, LISTENER, ask, connect, get, read_answer, wait_for_answer,
 };
-use portsyncd_tests::{Bed, Daemon, DaemonConfig, PATIENCE, Source, port_names};
+use portsyncd_tests::{Bed, Daemon, PATIENCE, Source, port_names};
 use serde_json::Value;
 
-fn listening(bed: &Bed) -> DaemonConfig {
-    // A busy machine is no fault of the daemon's.
-    bed.config()
-        .set("metrics.enabled", true)
-        .set("performance.max_latency_us", 60_000_000)
-}
-
 fn ready(bed: &Bed) -> Result<Daemon> {
-    let daemon = bed.start(listening(bed))?;
-    wait_for_answer(bed.namespace(), "/readyz", "it is ready", |a| {
-        a.status == 200
-    })?;
-    Ok(daemon)
+    bed.ready(bed.listening())
 }
 
 #[test]
@@ -316,7 +305,7 @@ fn a_taken_port_is_named_and_the_others_work() -> Result<()> {
         daemon.stop()?;
         // Without any listener it does its work all the same.
         let both = bed.namespace().run(|| TcpListener::bind(LISTENER))??;
-        let daemon = bed.start(listening(bed))?;
+        let daemon = bed.start(bed.listening())?;
         daemon.wait_for_log("cannot listen on 127.0.0.1:9090")?;
         bed.converge()?;
         drop((taken, both));

@@ -23,10 +23,7 @@ impl Disk {
     }
 
     fn config(&self, bed: &Bed) -> DaemonConfig {
-        bed.config()
-            .set("metrics.enabled", true)
-            // A busy machine is no fault of the daemon's.
-            .set("performance.max_latency_us", 60_000_000)
+        bed.listening()
             .set("metrics.storage_path", self.metrics().display().to_string())
             .set(
                 "warm_restart.state_path",
@@ -47,11 +44,7 @@ impl Disk {
     }
 
     fn ready(&self, bed: &Bed) -> Result<Daemon> {
-        let daemon = bed.start(self.config(bed))?;
-        wait_for_answer(bed.namespace(), "/readyz", "it is ready", |a| {
-            a.status == 200
-        })?;
-        Ok(daemon)
+        bed.ready(self.config(bed))
     }
 }
 

@@ -18,7 +18,7 @@ mod cold_start;
 mod course;
 mod failure;
 mod footprint;
-mod host;
+pub(crate) mod host;
 mod isolated;
 mod kernel_clock;
 mod measuring;

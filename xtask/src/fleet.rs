@@ -17,7 +17,7 @@ use std::{fs, thread};
 
 use anyhow::{Context, Result, ensure};
 use portsyncd_tests::child::Running;
-use portsyncd_tests::http::{get, wait_for_answer};
+use portsyncd_tests::http::get;
 use portsyncd_tests::{Bed, Source, port_names};
 
 use crate::build;
@@ -88,14 +88,8 @@ fn capture(bed: &Bed, binary: &Path, ports: u32) -> Result<Page> {
     bed.configure(&names)?;
     let taps = bed.taps(&names)?;
     let config = bed.config().binary(binary).set("metrics.enabled", true);
-    let daemon = bed.start(config)?;
+    let daemon = bed.ready(config)?;
     bed.converge()?;
-    wait_for_answer(
-        bed.namespace(),
-        "/readyz",
-        "the daemon is ready",
-        |answer| answer.status == 200,
-    )?;
     for tap in &taps {
         tap.set_mtu(9000)?;
     }

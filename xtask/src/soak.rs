@@ -9,7 +9,7 @@
 //! come at once, evenly, for as long as is asked.
 
 mod sample;
-mod slope;
+pub(crate) mod slope;
 mod strain;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use portsyncd_tests::http::{get, wait_for_answer};
+use portsyncd_tests::http::get;
 use portsyncd_tests::{Bed, PATIENCE, Source, port_names};
 
 use crate::build;
@@ -75,14 +75,8 @@ fn soak(minutes: u64, binary: &Path) -> Result<()> {
         .set("metrics.enabled", true)
         .set("database.retry_interval_secs", 1)
         .set("performance.batch_timeout_ms", 100);
-    let mut daemon = bed.start(config)?;
+    let mut daemon = bed.ready(config)?;
     bed.converge()?;
-    wait_for_answer(
-        bed.namespace(),
-        "/readyz",
-        "the daemon is ready",
-        |answer| answer.status == 200,
-    )?;
 
     let lasts = Duration::from_secs(60 * minutes);
     // The allocator, the rings and the tables reach their sizes in the first bursts.

@@ -86,7 +86,7 @@ impl Host {
 }
 
 /// The load average of the last minute (proc(5)).
-pub(super) fn load() -> Result<f64> {
+pub(crate) fn load() -> Result<f64> {
     let text = read("/proc/loadavg")?;
     text.split(' ')
         .next()

@@ -9,6 +9,7 @@ use portsyncd_tests::Namespace;
 use portsyncd_tests::http::get;
 
 use super::slope::{Limit, Line};
+use crate::bench::host::load;
 use crate::bench::usage::Memory;
 
 /// What is sampled. Each has its limit for the growth over the time that is judged.
@@ -173,14 +174,6 @@ impl<'a> Sampler<'a> {
         }
         Ok((table, growing))
     }
-}
-
-fn load() -> Result<f64> {
-    let text = fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
-    let first = text.split(' ').next().unwrap_or_default();
-    first
-        .parse()
-        .with_context(|| format!("/proc/loadavg: {text}"))
 }
 
 /// The latency histogram of link messages: upper bound in seconds, how many up to it.

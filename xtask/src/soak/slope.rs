@@ -13,12 +13,12 @@ pub(super) struct Limit {
 
 /// A line through samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// How many samples.
     pub(super) samples: usize,
     pub(super) mean: f64,
     /// In units per second.
-    pub(super) slope: f64,
+    pub(crate) slope: f64,
     /// The standard error of the slope.
     pub(super) error: f64,
     /// From the first to the last sample, in seconds.
@@ -27,7 +27,7 @@ pub(super) struct Line {
 
 impl Line {
     /// Through samples of (seconds, value); `None` for fewer than three.
-    pub(super) fn through(samples: &[(f64, f64)]) -> Option<Self> {
+    pub(crate) fn through(samples: &[(f64, f64)]) -> Option<Self> {
         let [(first, _), .., (last, _)] = samples else {
             return None;
         };

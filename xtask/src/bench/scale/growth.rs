@@ -1,5 +1,7 @@
 //! How values grow with the number of ports.
 
+use crate::soak::slope::Line;
+
 /// Of values at five sizes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Growth {
@@ -12,24 +14,16 @@ pub(super) struct Growth {
 
 impl Growth {
     pub(super) fn of(ports: &[f64; 5], values: &[f64]) -> Self {
-        let points = || {
-            let late = ports.iter().zip(values).skip(2);
-            late.map(|(ports, value)| (ports.ln(), value.ln()))
-        };
-        let (mean_x, mean_y) = points().fold((0.0, 0.0), |(x, y), point| {
-            (x + point.0 / 3.0, y + point.1 / 3.0)
-        });
-        let (mut above, mut below) = (0.0, 0.0);
-        for (x, y) in points() {
-            above += (x - mean_x) * (y - mean_y);
-            below += (x - mean_x).powi(2);
-        }
+        let late = ports.iter().zip(values).skip(2);
+        let late: Vec<_> = late
+            .map(|(ports, value)| (ports.ln(), value.ln()))
+            .collect();
         let slope = |from: usize, to: usize| {
             let value = |index| values.get(index).copied().unwrap_or(f64::NAN);
             (value(to) - value(from)) / (ports[to] - ports[from])
         };
         Self {
-            exponent: above / below,
+            exponent: Line::through(&late).map_or(f64::NAN, |line| line.slope),
             late_by_early: slope(3, 4) / slope(0, 3),
         }
     }
