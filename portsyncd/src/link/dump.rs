@@ -23,8 +23,12 @@ const WHAT: &str = "dump socket";
 const FLAGS: u16 = 1 | 0x300;
 /// The kernel fills parts of at most 32 KiB (`netlink_dump`).
 const PART_BYTES: usize = 32 << 10;
-/// Parts that may wait for the road.
-const PARTS_AHEAD: usize = 4;
+/// What a part usually has room for, some 1300 bytes each: no second allocation, for which the
+/// heap's lock would be fought over with the road.
+const PART_NETDEVS: usize = 26;
+/// Parts that may wait for the road, of some 24 netdevs each: a reader that waits holds the dump
+/// open, and what changes meanwhile makes it an interrupted one.
+const PARTS_AHEAD: usize = 32;
 
 /// One step of a dump.
 #[derive(Debug)]
@@ -83,7 +87,7 @@ fn run(gate: &Gate, parts: &mpsc::Sender<DumpPart>) -> Result<bool, LinkError> {
         };
         // A part larger than the buffer lost its end: absence proves nothing then.
         interrupted |= length > buffer.len();
-        let mut netdevs = Vec::new();
+        let mut netdevs = Vec::with_capacity(PART_NETDEVS);
         let mut done = false;
         for (message, flagged) in Messages::new(&buffer[..length.min(buffer.len())], not_before_ns)
         {

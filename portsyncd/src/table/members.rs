@@ -29,6 +29,22 @@ impl PortTable {
         for name in listed {
             self.config_set(name, now_ns);
         }
+        if !std::mem::replace(&mut self.config_known, true) {
+            self.ask_about_the_rest(now_ns);
+        }
+    }
+
+    /// Netdevs that showed up before CONFIG_DB was read: most were ports of it, and nothing had to
+    /// be asked.
+    fn ask_about_the_rest(&mut self, now_ns: u64) {
+        let unknown = |port: &Port| port.netdev.is_some() && !port.is_member();
+        let names: Vec<IfName> = (self.ports.iter())
+            .filter(|(_, port)| unknown(port))
+            .map(|(name, _)| *name)
+            .collect();
+        for name in names {
+            self.ask(name, now_ns);
+        }
     }
 
     /// CONFIG_DB has `PORT|<name>`.
@@ -102,6 +118,9 @@ impl PortTable {
     }
 
     pub(super) fn ask(&mut self, name: IfName, now_ns: u64) {
+        if !self.config_known {
+            return;
+        }
         if let Some(port) = self.ports.get_mut(&name) {
             let due = port
                 .asked_ns

@@ -74,6 +74,8 @@ pub struct PortTable {
     queue: VecDeque<IfName>,
     /// A debt arose that must not wait: a changed oper or admin state, a deletion.
     urgent: bool,
+    /// CONFIG_DB was read; before, nothing is asked of single names.
+    config_known: bool,
     /// Names that the databases should be asked about.
     questions: Vec<IfName>,
     /// Old netdevs that have to be set down.

@@ -141,8 +141,19 @@ enum Search {
     Idle,
     /// The next complete dump is followed by one.
     AfterDump,
-    /// Ask as soon as STATE_DB is there.
-    Due,
+    /// Ask as soon as STATE_DB is there, and PortInitDone is out of the way or this time has come.
+    Due(Instant),
+}
+
+impl Search {
+    /// When it does not wait for PortInitDone any longer.
+    fn deadline(self, now: Instant) -> Option<Instant> {
+        match self {
+            // Past it, the search waits for STATE_DB, which wakes the road by itself.
+            Self::Due(at) if at > now => Some(at),
+            _ => None,
+        }
+    }
 }
 
 /// What became of the changes that wait for Redis.
@@ -363,17 +374,18 @@ impl Road {
             // A full channel drops it; the netdev's next message asks again.
             let _ = db_requests.try_send(DbRequest::IsPort(name));
         }
-        if self.search == Search::Due
-            && writer.is_open()
-            && db_requests.try_send(DbRequest::SearchRows).is_ok()
-        {
-            self.search = Search::Idle;
-        }
         if table.init_stage().0 == InitStage::Due
             && let Ok(permit) = db_requests.try_reserve()
             && table.take_port_init_due()
         {
             permit.send(DbRequest::PortInitDone(self.life));
+        }
+        if let Search::Due(at) = self.search
+            && (table.init_stage().0 == InitStage::Sent || at <= Instant::now())
+            && writer.is_open()
+            && db_requests.try_send(DbRequest::SearchRows).is_ok()
+        {
+            self.search = Search::Idle;
         }
         let dumped = self.tally.dumps_ended() + self.tally.eoiu_timeouts > 0;
         if dumped && !self.said.may_push {
@@ -450,6 +462,7 @@ impl Road {
             self.eoiu_until,
             self.settle_at,
             self.tidy_at,
+            self.search.deadline(now),
             Some(self.vigil.deadline()),
             self.status.deadline(),
         ];
