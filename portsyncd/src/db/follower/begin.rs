@@ -8,15 +8,20 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use portsyncd_common::IfName;
 use tracing::info;
 
 use super::{Follower, Session, SessionEnd};
-use crate::db::config_db::{self, ConfigRow};
+use crate::db::config_db;
 use crate::db::keyspace::{self, Published};
 use crate::db::warm_restart::{self, Account, StartKind};
 use crate::db::{Boot, DbError, DbEvent, appl_db, logger_row};
+
+/// Chunks of rows asked for before their turn.
+const READS_AHEAD: usize = 4;
+/// Chunks being pushed: what Redis has not taken yet is in memory, 11 KB a chunk of usual rows.
+const PUSHES_AHEAD: usize = 8;
 
 /// What a session reads first.
 struct First {
@@ -140,25 +145,28 @@ impl Follower {
                 let may_push = self.may_push();
                 let (config_db, appl_db) = (&session.config_db, &session.appl_db);
                 let producer = &self.producer;
-                // Each chunk is pushed as soon as it is read: Redis works on one while we do on
-                // the next.
-                let chunks = names
-                    .chunks(appl_db::KEYS_PER_SCRIPT)
+                // Redis pushes one chunk while we make sense of the next; more answers at once would
+                // all be read before the first of them is pushed.
+                let chunks = names.chunks(appl_db::KEYS_PER_SCRIPT).map(<[IfName]>::to_vec);
+                let chunks: Vec<Vec<IfName>> = chunks.collect();
+                let pushed = stream::iter(chunks)
                     .map(|names| async move {
-                        let mut config_db = config_db.clone();
-                        let rows = config_db::read_rows(&mut config_db, separator, names).await?;
+                        config_db::read_rows(&mut config_db.clone(), separator, &names).await
+                    })
+                    .buffered(READS_AHEAD)
+                    .map(|rows| async move {
+                        let rows = rows?;
                         if may_push {
                             producer.push(&mut appl_db.clone(), &rows).await?;
                         }
-                        Ok(rows)
-                    });
+                        Ok::<_, DbError>(rows)
+                    })
+                    .buffered(PUSHES_AHEAD)
+                    .try_concat();
                 let mut administered = appl_db.clone();
                 // First: orchagent makes ports of what is pushed.
-                let (ready, chunks) = tokio::try_join!(
-                    producer.administered(&mut administered, &names),
-                    try_join_all(chunks),
-                )?;
-                let rows: Vec<ConfigRow> = chunks.into_iter().flatten().collect();
+                let (ready, rows) =
+                    tokio::try_join!(producer.administered(&mut administered, &names), pushed)?;
                 self.progress.pushed = may_push;
                 let ready: BTreeSet<IfName> = ready.into_iter().collect();
                 let names = rows.iter().map(|row| row.name);
