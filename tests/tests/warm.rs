@@ -9,6 +9,7 @@ on_each_source!(
     a_warm_start_pushes_nothing,
     a_warm_start_of_swss_alone,
     rows_that_agree_neither_go_nor_flicker_on_a_warm_start,
+    port_init_done_waits_for_no_question_but_its_own,
     rows_stripped_by_a_system_warm_reboot_are_whole_again,
     warm_restart_enabled_without_a_count_is_cold,
     warm_restart_disabled_is_cold,
@@ -105,6 +106,49 @@ fn rows_that_agree_neither_go_nor_flicker_on_a_warm_start(bed: &Bed) -> Result<(
     }
     ensure!(consumer.times("PortConfigDone") == 1 && consumer.times(&ports[0]) == 1);
     Ok(())
+}
+
+/// Stale rows are searched for after it, single ports asked about only where CONFIG_DB does not
+/// name them.
+fn port_init_done_waits_for_no_question_but_its_own(bed: &Bed) -> Result<()> {
+    let ports = port_names(64);
+    bed.configure(&ports)?;
+    let _taps = bed.taps(&ports)?;
+    let foreign = bed.taps(&["Ethernet900", "Ethernet904"])?;
+    // One of the two is a port all the same: orchagent's.
+    bed.appl_db()?
+        .hset::<_, _, _, ()>("PORT_TABLE:Ethernet900", "admin_status", "up")?;
+    enable(bed, "swss", "true")?;
+    set_restore_count(bed, "1")?;
+    let stale = "PORT_TABLE|Ethernet908";
+    bed.state_db()?
+        .hset::<_, _, _, ()>(stale, "netdev_oper_status", "up")?;
+    let commands = portsyncd_tests::Commands::watch(bed.redis())?;
+    let daemon = bed.daemon()?;
+    bed.consumer()?.wait_for("PortInitDone")?;
+    portsyncd_tests::wait::wait_for("Ethernet900's row, no stale one", PATIENCE, || {
+        let mut state_db = bed.state_db()?;
+        let published: bool = state_db.hexists("PORT_TABLE|Ethernet900", "netdev_oper_status")?;
+        Ok(published && !state_db.exists::<_, bool>(stale)?)
+    })?;
+
+    // MONITOR's lines begin with the time.
+    let first = |part: &str| commands.about(part).into_iter().next();
+    let done = first("\"_PORT_TABLE:PortInitDone\"");
+    let search = first("\"SCAN\"");
+    ensure!(
+        done.is_some() && done < search,
+        "PortInitDone: {done:?}, the search for stale rows: {search:?}"
+    );
+    let asked = commands.about("\"EXISTS\" \"PORT|");
+    for line in &asked {
+        ensure!(
+            foreign.iter().any(|tap| line.contains(tap.name())),
+            "asked about a configured port: {line}"
+        );
+    }
+    ensure!(asked.len() >= foreign.len(), "asked about {asked:?}");
+    daemon.stop()
 }
 
 fn rows_stripped_by_a_system_warm_reboot_are_whole_again(bed: &Bed) -> Result<()> {

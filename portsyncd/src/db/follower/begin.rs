@@ -147,7 +147,9 @@ impl Follower {
                 let producer = &self.producer;
                 // Redis pushes one chunk while we make sense of the next; more answers at once would
                 // all be read before the first of them is pushed.
-                let chunks = names.chunks(appl_db::KEYS_PER_SCRIPT).map(<[IfName]>::to_vec);
+                let chunks = names
+                    .chunks(appl_db::KEYS_PER_SCRIPT)
+                    .map(<[IfName]>::to_vec);
                 let chunks: Vec<Vec<IfName>> = chunks.collect();
                 let pushed = stream::iter(chunks)
                     .map(|names| async move {
