@@ -36,7 +36,7 @@ impl Plan {
         spread_rounds: 3,
         spread_storm: Duration::from_secs(1),
         paced_storm: Duration::from_secs(2),
-        disturbed_changes: 1000,
+        disturbed_changes: 3000,
         failures: 2,
         throughput_rounds: 5,
         cold_starts: 9,
