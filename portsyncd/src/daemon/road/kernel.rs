@@ -16,7 +16,7 @@ use crate::table::{DumpEnd, Verdict};
 /// ends must not keep the dump waiting.
 const DRAINS_BEFORE_DUMP_PART: u32 = 8;
 
-/// After the first dump the search for stale rows leaves Redis to PortInitDone for so long: with
+/// After a dump the search for stale rows leaves Redis to PortInitDone for so long: with
 /// 514 ports it is answered in half a millisecond, which orchagent would wait for.
 const SEARCH_WITHIN: Duration = Duration::from_millis(50);
 
