@@ -23,6 +23,9 @@ fn an_initial_dump_that_never_ends_is_not_waited_for(bed: &Bed) -> Result<()> {
     let ports = port_names(MANY);
     bed.configure(&ports)?;
     let taps = bed.taps(&ports)?;
+    // No ports: the more netdevs there are, the longer a dump is, and the more may interrupt it.
+    let standing: Vec<String> = (0..1024).map(|n| format!("standing{n}")).collect();
+    let _standing = bed.taps(&standing)?;
     let consumer = bed.consumer()?;
     let daemon = while_netdevs_come_and_go(bed, || {
         let daemon = start_without_a_whole_dump(bed)?;
