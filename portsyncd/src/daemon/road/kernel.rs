@@ -1,11 +1,9 @@
 //! The road's first half: link events and dumps into the port table.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Road, RoadParts, Search};
+use super::{Road, RoadParts};
 use crate::daemon::resync::Reason;
 use crate::link::dump::DumpPart;
 use crate::link::{self, LinkError, LossReason};
@@ -15,10 +13,6 @@ use crate::table::{DumpEnd, Verdict};
 /// Before a dump's part is taken, at most this many drains: a storm that never
 /// ends must not keep the dump waiting.
 const DRAINS_BEFORE_DUMP_PART: u32 = 8;
-
-/// After a dump the search for stale rows leaves Redis to PortInitDone for so long: with
-/// 514 ports it is answered in half a millisecond, which orchagent would wait for.
-const SEARCH_WITHIN: Duration = Duration::from_millis(50);
 
 impl Road {
     /// Takes what the link source has.
@@ -131,8 +125,6 @@ impl Road {
             .tell(Told::Resynced(self.resync.reason().as_str()));
         self.port_log.quiet();
         self.eoiu_detected();
-        if self.search == Search::AfterDump {
-            self.search = Search::Due(Instant::now() + SEARCH_WITHIN);
-        }
+        self.search.dump_ended(Instant::now());
     }
 }

@@ -4,6 +4,7 @@
 //! way waits for a timer, a lock or another thread. Dumps, the databases'
 //! [`Follower`](crate::db::Follower) and signals come in from beside it.
 
+mod ask;
 mod carrier;
 mod change_over;
 mod databases;
@@ -19,8 +20,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, warn};
 
+use ask::Search;
 use carrier::CarrierCare;
 use change_over::Better;
 use start::READY_WITHIN;
@@ -42,11 +44,11 @@ use crate::db::{DbEvent, DbRequest, StateWriter};
 use crate::link::carrier::{Attached, HookRefused};
 use crate::link::dump::{self, DumpPart};
 use crate::link::gate::Gate;
-use crate::link::{self, LinkError, LinkSource};
+use crate::link::{LinkError, LinkSource};
 use crate::logging::budget::{Budget, per_second};
 use crate::logging::outage::Outage;
 use crate::observe::{Teller, Told};
-use crate::table::{InitStage, PortTable};
+use crate::table::PortTable;
 
 /// Batches that may be under way: a Redis that does not answer must not fill the
 /// memory.
@@ -132,28 +134,6 @@ struct Said {
 enum Privileges {
     Needed,
     GivenUp,
-}
-
-/// The search for stale rows of STATE_DB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Search {
-    /// None is due.
-    Idle,
-    /// The next complete dump is followed by one.
-    AfterDump,
-    /// Ask as soon as STATE_DB is there, and PortInitDone is out of the way or this time has come.
-    Due(Instant),
-}
-
-impl Search {
-    /// When it does not wait for PortInitDone any longer.
-    fn deadline(self, now: Instant) -> Option<Instant> {
-        match self {
-            // Past it, the search waits for STATE_DB, which wakes the road by itself.
-            Self::Due(at) if at > now => Some(at),
-            _ => None,
-        }
-    }
 }
 
 /// What became of the changes that wait for Redis.
@@ -361,50 +341,6 @@ impl Road {
         self.queue = Queue::Republishing;
         self.search = Search::AfterDump;
         self.resync.request(Reason::Reconnect, Instant::now());
-    }
-
-    fn ask_databases(&mut self) {
-        let RoadParts {
-            table,
-            writer,
-            db_requests,
-            ..
-        } = &mut self.parts;
-        for name in table.take_questions() {
-            // A full channel drops it; the netdev's next message asks again.
-            let _ = db_requests.try_send(DbRequest::IsPort(name));
-        }
-        if table.init_stage().0 == InitStage::Due
-            && let Ok(permit) = db_requests.try_reserve()
-            && table.take_port_init_due()
-        {
-            permit.send(DbRequest::PortInitDone(self.life));
-        }
-        if let Search::Due(at) = self.search
-            && (table.init_stage().0 == InitStage::Sent || at <= Instant::now())
-            && writer.is_open()
-            && db_requests.try_send(DbRequest::SearchRows).is_ok()
-        {
-            self.search = Search::Idle;
-        }
-        let dumped = self.tally.dumps_ended() + self.tally.eoiu_timeouts > 0;
-        if dumped && !self.said.may_push {
-            self.said.may_push = db_requests.try_send(DbRequest::MayPush).is_ok();
-        }
-        let old = table.take_set_down();
-        if !old.is_empty() {
-            self.set_down(old);
-        }
-    }
-
-    fn set_down(&self, old: Vec<u32>) {
-        drop(self.parts.gate.ask(move || match link::set_down(&old) {
-            Ok(refused) => info!(
-                netdevs = old.len(),
-                refused, "netdevs of before this cold start set down and ignored"
-            ),
-            Err(error) => error!(%error, "netdevs of before this cold start stay up"),
-        }));
     }
 
     /// Privileges are for the hook, and for setting down what the first dump finds with

@@ -147,11 +147,9 @@ impl Follower {
                 let producer = &self.producer;
                 // Redis pushes one chunk while we make sense of the next; more answers at once would
                 // all be read before the first of them is pushed.
-                let chunks = names
-                    .chunks(appl_db::KEYS_PER_SCRIPT)
-                    .map(<[IfName]>::to_vec);
-                let chunks: Vec<Vec<IfName>> = chunks.collect();
-                let pushed = stream::iter(chunks)
+                let chunks = names.chunks(appl_db::KEYS_PER_SCRIPT);
+                // Of their own, or the compiler does not see that the stream may change threads.
+                let pushed = stream::iter(chunks.map(<[IfName]>::to_vec).collect::<Vec<_>>())
                     .map(|names| async move {
                         config_db::read_rows(&mut config_db.clone(), separator, &names).await
                     })
